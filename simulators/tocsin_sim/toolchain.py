@@ -2,8 +2,8 @@
 
 MicroPython comes from, in this order: `$TOCSIN_MICROPYTHON` (a command line), a recent enough `micropython` on PATH, or
 the distribution's own package, fetched by apt under a private configuration made from this machine's source list with
-only the suite name changed, checked by apt against the machine's own keys, and unpacked in the cache folder beside the C
-library it was built with. Nothing is installed, no server is named here, and once fetched it works without a network.
+only the suite name changed, checked by apt against the machine's own keys, and unpacked in the cache folder beside the
+C library it was built with. Nothing is installed, no server is named here, and once fetched it works without a network.
 
 The cache folder is `build/toolchain` of the source tree; `$TOCSIN_TOOLCHAIN` says another.
 """
@@ -281,7 +281,7 @@ def _fetch_umqtt(new: Path) -> None:
                 return
     raise ToolchainError(
         f"umqtt.simple {UMQTT_VERSION} could not be fetched by pip ({said or 'another file came'}): connect to the "
-        f"network once, or put its simple.py at {cache_folder() / f'umqtt.simple-{UMQTT_VERSION}' / 'umqtt' / 'simple.py'}"
+        f"network once, or put its simple.py in {cache_folder()}/umqtt.simple-{UMQTT_VERSION}/umqtt/"
     )
 
 
