@@ -63,9 +63,9 @@ FIELDS = {
     ),
     "info": (
         _V,
-        ("kind", True, NAME),
+        ("kind", True, (TEXT, 32)),
         ("fw", True, (TEXT, 24)),
-        ("profile", True, NAME),
+        ("profile", True, (TEXT, 32)),
         ("py", True, (TEXT, 40)),
         ("umqtt", True, (TEXT, 16)),
         ("board", True, (TEXT, 80)),
