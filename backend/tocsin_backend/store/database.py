@@ -1,0 +1,260 @@
+"""The database: one writer thread, group commit, read connections.
+
+    database = Database("sqlite:////var/lib/tocsin/tocsin.db")
+    database.migrate()
+    future = database.write(lambda conn: ..., Priority.ACTION)     # any thread; future.result() is the job's result
+    with database.read() as conn: ...                              # any thread
+    database.after_commit(lambda notes: ...)                       # runs on the writer thread: enqueue and return
+    database.close()
+
+A job is `job(conn) -> result`. It runs on the writer thread and may run twice (its batch was rolled back because of a
+neighbour), so it changes nothing but the database; what others must hear of, it puts into `notes(conn)`, which reach
+the after-commit callbacks if and only if the job is committed.
+
+Group commit: a transaction takes every job of one priority that waits, and a lone job never waits for company.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+
+from ..errors import Unavailable
+from . import dialect
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Job = Callable[[Connection], T]
+
+READERS = 8
+BATCH_MAX = 512  # jobs a transaction: what a gateway sends at once, so that a press never waits for more than that
+
+
+class Priority(IntEnum):
+    """Who goes first. Jobs of different priorities never share a transaction: a press waits for no beat's rows."""
+
+    PRESS = 0  # signals of people
+    ACTION = 1  # answers, closings, events of devices
+    ENGINE = 2  # due steps, leases, outcomes
+    ADMIN = 3  # enrolment, policies, sessions
+    BEAT = 4  # beats, evidence: small batches
+
+
+BATCH = {Priority.BEAT: 64}  # a press that arrives meanwhile waits for at most this many rows
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a committed job tells the rest of the process."""
+
+    alerts: set[str] = field(default_factory=set)  # alert ids whose row or timeline changed
+    devices: set[tuple[str, str]] = field(default_factory=set)  # (org, device) whose presence or description changed
+    catalogue: bool = False  # sites, devices, keys, people or policies were edited: caches are void
+    downlinks: set[tuple[str, str]] = field(default_factory=set)  # (org, gateway) with new downlink rows
+    outgoing: list[Any] = field(default_factory=list)  # channels.Outgoing leased by this process, to send now
+    wake_ms: int | None = None  # an instant the engine must not sleep past
+
+    def wake(self, at_ms: int | None) -> None:
+        """The engine must look again at `at_ms` at the latest."""
+        if at_ms is not None and (self.wake_ms is None or at_ms < self.wake_ms):
+            self.wake_ms = at_ms
+
+    def add(self, other: "Notes") -> None:
+        self.alerts |= other.alerts
+        self.devices |= other.devices
+        self.catalogue |= other.catalogue
+        self.downlinks |= other.downlinks
+        self.outgoing += other.outgoing
+        self.wake(other.wake_ms)
+
+
+def notes(conn: Connection) -> Notes:
+    """The notes of the job that is running on the writer's connection."""
+    found: Notes = conn.info["notes"]
+    return found
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counters for /metrics, since the start."""
+
+    commits: int = 0
+    jobs: int = 0
+    failed: int = 0
+
+
+class Database:
+    """See the module. `url` is SQLAlchemy's; a write raises errors.Unavailable when the database cannot take it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = dialect.engine(url, READERS)
+        self.figures = Figures()
+        self._callbacks: list[Callable[[Notes], None]] = []
+        self._queues: dict[Priority, deque[tuple[Job[Any], Future[Any]]]] = {each: deque() for each in Priority}
+        self._waiting = threading.Condition()
+        self._closing = False
+        self._writer: threading.Thread | None = None
+        self._connection: Connection | None = None
+
+    # -- schema
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version; safe to call at every start."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.engine.connect().execution_options(writer=True) as conn, conn.begin():
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+
+    # -- reading
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one consistent snapshot. Raises Unavailable."""
+        try:
+            with self.engine.connect() as conn:
+                yield conn
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    # -- writing
+
+    def write(self, job: Job[T], priority: Priority = Priority.ADMIN) -> "Future[T]":
+        """Queue a job; its result, or what it raised, is in the future once it is committed."""
+        return self.write_all([job], priority)[0]
+
+    def write_all(self, jobs: Sequence[Job[T]], priority: Priority) -> "list[Future[T]]":
+        """Queue jobs that share a commit where they can; each succeeds or fails alone."""
+        queued: list[tuple[Job[T], Future[T]]] = [(job, Future()) for job in jobs]
+        with self._waiting:
+            if self._closing:
+                raise Unavailable("the database is closing")
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._run, name="tocsin-writer")
+                self._writer.start()
+            self._queues[priority].extend(queued)
+            self._waiting.notify()
+        return [future for _, future in queued]
+
+    def after_commit(self, callback: Callable[[Notes], None]) -> None:
+        """Call `callback(notes)` on the writer thread after a commit that noted something, before futures resolve."""
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """Commit what is queued, stop the writer, close every connection."""
+        with self._waiting:
+            self._closing = True
+            self._waiting.notify()
+        if self._writer is not None:
+            self._writer.join()
+        self.engine.dispose()
+
+    # -- the writer thread
+
+    def _run(self) -> None:
+        while True:
+            with self._waiting:
+                while not any(self._queues.values()):
+                    if self._closing:
+                        if self._connection is not None:
+                            self._connection.close()
+                        return
+                    self._waiting.wait()
+                priority = next(each for each in Priority if self._queues[each])
+                queue = self._queues[priority]
+                batch = [queue.popleft() for _ in range(min(len(queue), BATCH.get(priority, BATCH_MAX)))]
+            self._commit(batch)
+
+    def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
+        outcomes: list[tuple[Any, BaseException | None]]
+        heard = Notes()
+        try:
+            try:
+                outcomes = self._together(batch, heard)
+            except Exception as error:
+                if len(batch) == 1:
+                    raise
+                log.warning("a job of a batch of %d failed, each is now tried apart: %s", len(batch), error)
+                heard = Notes()
+                outcomes = self._apart(batch, heard)
+            self.figures.commits += 1
+        except Exception as error:
+            self._drop_broken(error)
+            outcomes = [(None, error)] * len(batch)
+            heard = Notes()
+        self.figures.jobs += len(batch)
+        if heard != Notes():
+            for callback in self._callbacks:
+                try:
+                    callback(heard)
+                except Exception:
+                    log.exception("an after-commit callback failed")
+        for (_, future), (result, failure) in zip(batch, outcomes, strict=True):
+            if failure is None:
+                future.set_result(result)
+            else:
+                self.figures.failed += 1
+                future.set_exception(_translated(failure))
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self.engine.connect().execution_options(writer=True)
+        return self._connection
+
+    def _together(self, batch: list[tuple[Job[Any], Future[Any]]], heard: Notes) -> list[tuple[Any, None]]:
+        conn = self._connected()
+        conn.info["notes"] = heard
+        with conn.begin():
+            return [(job(conn), None) for job, _ in batch]
+
+    def _apart(self, batch: list[tuple[Job[Any], Future[Any]]], heard: Notes) -> list[tuple[Any, BaseException | None]]:
+        """Each job under its own savepoint: one that fails takes nothing else with it."""
+        conn = self._connected()
+        outcomes: list[tuple[Any, BaseException | None]] = []
+        with conn.begin():
+            for job, _ in batch:
+                mine = conn.info["notes"] = Notes()
+                try:
+                    with conn.begin_nested():
+                        outcomes.append((job(conn), None))
+                    heard.add(mine)
+                except Exception as error:
+                    if _is_outage(error):
+                        raise
+                    outcomes.append((None, error))
+        return outcomes
+
+    def _drop_broken(self, error: Exception) -> None:
+        """After an outage the next batch starts on a new connection: it heals without a restart."""
+        if _is_outage(error) and self._connection is not None:
+            broken, self._connection = self._connection, None
+            try:
+                broken.invalidate()
+                broken.close()
+            except Exception:
+                log.exception("the broken connection did not close cleanly")
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether the database, not the job, is at fault: disk full, I/O error, locked, server gone."""
+    return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError | ProgrammingError)
+
+
+def _translated(error: BaseException) -> BaseException:
+    if not _is_outage(error):
+        return error
+    translated = Unavailable(f"the database cannot take this now: {error.args[0] if error.args else error}")
+    translated.__cause__ = error
+    return translated

@@ -1,0 +1,413 @@
+"""The tables. One class a table, one word a thing; the only place that says what is stored.
+
+Instants are epoch milliseconds, UTC (`*_ms`). Names of organisations, sites, devices, gateways and policies are the
+wire's names (`[a-z0-9-]{1,32}`); a site, device, gateway or policy is named inside its organisation, so its key is
+(org, id). JSON that is hashed or replayed is kept as the text that was hashed, never as a database's own JSON type.
+
+Append-only tables (`signal`, `timeline_entry`) are guarded by triggers, see migrations/versions/0001_initial.py.
+"""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer, LargeBinary, Text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy import text as sql
+from sqlmodel import Field, SQLModel
+
+BIG = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by INTEGER PRIMARY KEY only
+
+
+def _id() -> int | None:
+    return Field(default=None, primary_key=True, sa_type=BIG)  # type: ignore[call-overload,no-any-return]
+
+
+def _ms(default: int | None = None, **more: object) -> int:
+    """An instant that may be absent (None) or must be given (no default)."""
+    return Field(default=default, sa_type=BigInteger, **more)  # type: ignore[call-overload,no-any-return]
+
+
+def _given_ms() -> int:
+    return Field(sa_type=BigInteger)  # type: ignore[call-overload,no-any-return]
+
+
+def _in(column: str, *words: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=f"{column}_known")
+
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Organisation(SQLModel, table=True):
+    """A region, a commune, an association: whoever runs posts and answers for them."""
+
+    __tablename__ = "organisation"
+    id: str = Field(primary_key=True, max_length=32)
+    name: str
+    language: str = "fr"
+    technical_policy: str | None = None  # the policy of technical alerts; None: the built-in one
+    created_ms: int = _given_ms()
+
+
+class Policy(SQLModel, table=True):
+    """Who is told, when nobody answers: the name under which versions are kept."""
+
+    __tablename__ = "policy"
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    title: str
+    version: int  # the current one
+    changed_ms: int = _given_ms()
+
+
+class PolicyVersion(SQLModel, table=True):
+    """One version of a policy, immutable."""
+
+    __tablename__ = "policy_version"
+    __table_args__ = (ForeignKeyConstraint(["org", "policy"], ["policy.org", "policy.id"]),)
+    org: str = Field(primary_key=True, max_length=32)
+    policy: str = Field(primary_key=True, max_length=32)
+    version: int = Field(primary_key=True)
+    body: str = Field(sa_type=Text)  # canonical JSON, domain/policies.py
+    source: str = Field(default="", sa_type=Text)  # the file as it was imported
+    created_ms: int = _given_ms()
+    created_by: str = ""
+
+
+class Site(SQLModel, table=True):
+    """A place: lycée, station, street."""
+
+    __tablename__ = "site"
+    __table_args__ = (ForeignKeyConstraint(["org", "policy"], ["policy.org", "policy.id"]),)
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    name: str
+    kind: str = ""
+    address: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    insee: str = ""  # code of the commune
+    uai: str = ""  # number of the school
+    timezone: str = "Europe/Paris"
+    phone: str = "17"  # what to dial if the screens go dark
+    policy: str | None = None  # the policy of the devices that name none
+    reporting_ms: int = 90_000  # EN 50136-1 DP4: a loss is shown within 90 s; 20,000 for SP6
+    created_ms: int = _given_ms()
+
+
+class Device(SQLModel, table=True):
+    """A post: the ESP32 itself, its place, and what is known of its presence."""
+
+    __tablename__ = "device"
+    __table_args__ = (
+        ForeignKeyConstraint(["org", "site"], ["site.org", "site.id"]),
+        ForeignKeyConstraint(["org", "policy"], ["policy.org", "policy.id"]),
+        _in("presence", "never", "alive", "late", "lost"),
+        Index("ix_device_expected", "expected_by_ms"),
+    )
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    site: str = Field(max_length=32)
+    kind: str = "call_post"
+    profile: str = "call_post"
+    name: str = ""  # "Grille nord": where on the site
+    policy: str | None = None
+    broker_user: str = ""
+    broker_nonce: str = ""  # the broker password is derived from it and the server's secret, enrolment.py
+    created_ms: int = _given_ms()
+    retired_ms: int | None = _ms()
+    # presence, domain/liveness.py
+    presence: str = "never"
+    session_b: int = 0
+    session_link: int = 0
+    ended: bool = False  # the session's will, or its planned end, was received
+    last_seen_ms: int | None = _ms()
+    expected_by_ms: int | None = _ms()
+    # what it last said
+    gateway: str | None = None  # the one that last forwarded for it
+    boot: int = 0
+    last_n: int = 0
+    beat: str = Field(default="{}", sa_type=Text)  # the last beat, JSON
+    beat_ms: int | None = _ms()
+    info: str = Field(default="{}", sa_type=Text)  # the last self-description, JSON
+
+
+class DeviceKey(SQLModel, table=True):
+    """A key that signs for one device, both ways."""
+
+    __tablename__ = "device_key"
+    __table_args__ = (ForeignKeyConstraint(["org", "device"], ["device.org", "device.id"]),)
+    org: str = Field(primary_key=True, max_length=32)
+    device: str = Field(primary_key=True, max_length=32)
+    kid: str = Field(primary_key=True, max_length=8)
+    key: bytes = Field(sa_type=LargeBinary)  # 32 random bytes
+    created_ms: int = _given_ms()
+    revoked_ms: int | None = _ms()
+
+
+class Gateway(SQLModel, table=True):
+    """What forwards frames for an organisation."""
+
+    __tablename__ = "gateway"
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    token_hash: str = Field(unique=True)  # sha256 of the token, hex
+    broker_user: str = ""
+    broker_nonce: str = ""  # as a device's
+    created_ms: int = _given_ms()
+    last_seen_ms: int | None = _ms()
+    revoked_ms: int | None = _ms()
+
+
+class Person(SQLModel, table=True):
+    """A person of an organisation. The timeline names a person by `id` only: blanking this row erases the person."""
+
+    __tablename__ = "person"
+    __table_args__ = (
+        _in("role", "administrator", "supervisor", "school_head", "technician", "observer", "association"),
+    )
+    id: int | None = _id()
+    org: str = Field(foreign_key="organisation.id", max_length=32, index=True)
+    login: str = Field(unique=True, max_length=32)
+    name: str
+    role: str = "supervisor"
+    language: str = "fr"
+    password_hash: str | None = None  # argon2id; None: cannot log in
+    active: bool = True
+    created_ms: int = _given_ms()
+
+
+class ContactMethod(SQLModel, table=True):
+    """How a person is reached by one channel."""
+
+    __tablename__ = "contact_method"
+    __table_args__ = (_in("channel", "webhook", "email"),)
+    id: int | None = _id()
+    person_id: int = Field(foreign_key="person.id", index=True, sa_type=BIG)
+    channel: str
+    address: str  # a URL, an e-mail address
+    secret: str = ""  # signs a webhook's bodies
+    external: bool = False  # rescuers and other organisations: never told of a drill
+    position: int = 0
+    created_ms: int = _given_ms()
+    proven_ms: int | None = _ms()  # the last time a message was handed over
+    disabled_ms: int | None = _ms()
+
+
+class Alert(SQLModel, table=True):
+    """A call for help travelling towards helpers; domain/alerts.py says how it lives."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        _in("category", "call", "personal", "threat", "technical"),
+        _in("mode", "real", "drill", "probe"),
+        _in("status", "raised", "answered", "closed"),
+        _in("condition", "active", "cleared"),
+        # invariant 3: closed is terminal and has no due; invariant 1: an open alert has one
+        CheckConstraint("(status = 'closed') = (due_ms IS NULL)", name="open_is_due"),
+        CheckConstraint("(status = 'closed') = (closed_ms IS NOT NULL)", name="closed_has_instant"),
+        ForeignKeyConstraint(["org", "device"], ["device.org", "device.id"]),
+        # invariant 2: at most one open alert per dedup key
+        Index(
+            "uq_alert_open_dedup",
+            "dedup",
+            unique=True,
+            sqlite_where=sql("status <> 'closed'"),
+            postgresql_where=sql("status <> 'closed'"),
+        ),
+        Index("ix_alert_dedup_raised", "dedup", "raised_ms"),
+        Index("ix_alert_due", "due_ms"),
+        Index("ix_alert_org_raised", "org", "raised_ms"),
+    )
+    id: str = Field(primary_key=True, max_length=36)
+    org: str = Field(max_length=32)
+    site: str = Field(max_length=32)
+    device: str = Field(max_length=32)
+    category: str
+    mode: str
+    silent: bool = False
+    dedup: str
+    status: str
+    condition: str = "active"
+    epoch: int
+    pass_: int
+    step: int
+    due_ms: int | None = _ms()
+    span_ms: int
+    unanswered: bool = False
+    presses: int
+    raised_ms: int = _given_ms()
+    reopened_ms: int | None = _ms()
+    answered_ms: int | None = _ms()
+    answered_by: int | None = Field(default=None, foreign_key="person.id", sa_type=BIG)
+    closed_ms: int | None = _ms()
+    closed_by: int | None = Field(default=None, foreign_key="person.id", sa_type=BIG)
+    reason: str | None = None
+    previous_id: str | None = None  # the alert of the same dedup key before this one
+    subject: str = ""  # technical: "lost", "stuck"…
+    lamp: str | None = None  # the last lamp the device confirmed: stored, answered, closed
+    policy: str
+    policy_version: int
+    frozen: str = Field(sa_type=Text)  # the policy as it was, canonical JSON
+    timeline_seq: int  # of the last backend entry
+    timeline_hash: str  # its hash: a truncated timeline is seen
+
+
+class Signal(SQLModel, table=True):
+    """A fact a device reported, as received. Append-only."""
+
+    __tablename__ = "signal"
+    __table_args__ = (
+        Unique("org", "device", "b", "n"),
+        ForeignKeyConstraint(["org", "device"], ["device.org", "device.id"]),
+    )
+    id: int | None = _id()
+    org: str = Field(max_length=32)
+    device: str = Field(max_length=32)
+    b: int = _given_ms()
+    n: int = _given_ms()
+    channel: str  # alert, event
+    kind: str  # press, cancel, probe, lamp, boot…
+    contact_ms: int = _given_ms()  # domain/latency.py
+    quality: str  # of the device's clock
+    gateway: str
+    received_ms: int = _given_ms()
+    held_ms: int = _given_ms()
+    stored_ms: int = _given_ms()
+    tries: int
+    frame: bytes = Field(sa_type=LargeBinary)
+    alert_id: str | None = Field(default=None, index=True, max_length=36)
+
+
+class Ledger(SQLModel, table=True):
+    """The instants of one press, hop by hop, from contact to lamp; domain/latency.py."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (ForeignKeyConstraint(["org", "device"], ["device.org", "device.id"]),)
+    org: str = Field(primary_key=True, max_length=32)
+    device: str = Field(primary_key=True, max_length=32)
+    b: int = Field(primary_key=True, sa_type=BigInteger)
+    n: int = Field(primary_key=True, sa_type=BigInteger)
+    alert_id: str = Field(foreign_key="alert.id", index=True, max_length=36)
+    contact_ms: int = _given_ms()
+    published_ms: int = _given_ms()
+    received_ms: int = _given_ms()
+    held_ms: int = _given_ms()
+    stored_ms: int = _given_ms()
+    handed_ms: int | None = _ms()  # the first notice accepted by its channel
+    lamp_sent_ms: int | None = _ms()
+    answered_ms: int | None = _ms()
+    lamp_answered_ms: int | None = _ms()
+
+
+class Answer(SQLModel, table=True):
+    """A named person took the alert."""
+
+    __tablename__ = "answer"
+    __table_args__ = (Unique("alert_id", "epoch", "person_id"),)
+    id: int | None = _id()
+    alert_id: str = Field(foreign_key="alert.id", max_length=36)
+    epoch: int
+    person_id: int = Field(foreign_key="person.id", sa_type=BIG)
+    channel: str
+    at_ms: int = _given_ms()
+
+
+class Dispatch(SQLModel, table=True):
+    """The outbox: one message to one target by one channel, or one lamp order; domain/dispatches.py."""
+
+    __tablename__ = "dispatch"
+    __table_args__ = (
+        Unique("alert_id", "epoch", "pass_", "step", "kind", "target", "method_id"),
+        _in("kind", "notify", "taken", "closed", "lamp"),
+        _in("status", "pending", "leased", "handed", "delivered", "seen", "failed", "cancelled"),
+        # invariant 5: what is not terminal will be looked at
+        CheckConstraint(
+            "(status IN ('pending', 'leased')) = (next_ms IS NOT NULL)",
+            name="terminal_or_due",
+        ),
+        Index("ix_dispatch_next", "next_ms"),
+    )
+    id: str = Field(primary_key=True, max_length=36)  # the message id, the same on every try
+    alert_id: str = Field(foreign_key="alert.id", index=True, max_length=36)
+    epoch: int
+    pass_: int
+    step: int
+    kind: str
+    target: str  # "person:12", "console", "lamp:answered"
+    channel: str  # webhook, email, console, lamp
+    person_id: int | None = Field(default=None, foreign_key="person.id", sa_type=BIG)
+    method_id: int = Field(default=0, sa_type=BIG)  # contact_method.id; 0 where the channel needs none
+    class_: int
+    status: str
+    attempts: int = 0  # tries whose outcome is known; a crash is not one
+    next_ms: int | None = _ms()  # pending: not before; leased: the lease's end
+    owner: str | None = None  # of the lease
+    maybe_dup: bool = False
+    provider_id: str | None = None
+    error: str | None = None
+    created_ms: int = _given_ms()
+    handed_ms: int | None = _ms()
+    delivered_ms: int | None = _ms()
+    seen_ms: int | None = _ms()
+
+
+class TimelineEntry(SQLModel, table=True):
+    """One line of an alert's timeline. Append-only, hash-chained; domain/timeline.py.
+
+    `id` grows with every entry of the database: the event id of live streams.
+    """
+
+    __tablename__ = "timeline_entry"
+    __table_args__ = (Unique("alert_id", "origin", "seq"), {"sqlite_autoincrement": True})
+    id: int | None = _id()
+    alert_id: str = Field(foreign_key="alert.id", max_length=36)
+    origin: str  # backend, or a gateway's id
+    seq: int
+    at_ms: int = _given_ms()
+    what: str
+    data: str = Field(sa_type=Text)  # canonical JSON
+    previous: str  # hex
+    hash: str  # hex
+
+
+class Downlink(SQLModel, table=True):
+    """A signed frame on its way down to a device through a gateway."""
+
+    __tablename__ = "downlink"
+    __table_args__ = (Index("ix_downlink_gateway", "org", "gateway", "id"), {"sqlite_autoincrement": True})
+    id: int | None = _id()
+    org: str = Field(max_length=32)
+    gateway: str = Field(max_length=32)
+    topic: str
+    frame: bytes = Field(sa_type=LargeBinary)
+    dispatch_id: str | None = Field(default=None, index=True, max_length=36)
+    created_ms: int = _given_ms()
+
+
+class Evidence(SQLModel, table=True):
+    """A frame that was refused, and why. Bounded: the oldest go first (store/evidence.py)."""
+
+    __tablename__ = "evidence"
+    id: int | None = _id()
+    at_ms: int = _given_ms()
+    org: str
+    gateway: str
+    topic: str
+    frame: bytes = Field(sa_type=LargeBinary)  # at most the wire's 1,024 bytes and one more
+    reason: str
+
+
+class Session(SQLModel, table=True):
+    """A person's session on the console or the API."""
+
+    __tablename__ = "session"
+    token_hash: str = Field(primary_key=True)  # sha256 of the cookie's token, hex
+    person_id: int = Field(foreign_key="person.id", index=True, sa_type=BIG)
+    csrf: str
+    created_ms: int = _given_ms()
+    seen_ms: int = _given_ms()
+    expires_ms: int = _given_ms()
