@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from tocsin_backend.errors import Invalid
+
 PASSWORD_CHARACTERS_MIN = 12
 PASSWORD_CHARACTERS_MAX = 200
 # OWASP's Argon2id profile for interactive logins: 19 MiB, 2 passes, 1 lane; 25 ms here, and a login beside a press
@@ -23,16 +25,12 @@ _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 _NOBODY = _hasher.hash(secrets.token_urlsafe(16))
 
 
-class AccountError(ValueError):
-    """A login, password or role cannot be accepted; the text is the one line to show."""
-
-
 def check_password_strength(password: str) -> None:
-    """Raises AccountError. Length is the rule (NIST SP 800-63B §5.1.1.2): no composition rules."""
+    """Raises Invalid. Length is the rule (NIST SP 800-63B §5.1.1.2): no composition rules."""
     if not PASSWORD_CHARACTERS_MIN <= len(password) <= PASSWORD_CHARACTERS_MAX:
-        raise AccountError(f"a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters")
+        raise Invalid(f"a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters")
     if len(set(password)) < 5:
-        raise AccountError("this password repeats too few characters")
+        raise Invalid("this password repeats too few characters")
 
 
 def hash_password(password: str) -> str:

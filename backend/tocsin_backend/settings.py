@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tocsin_backend.errors import Misconfigured
+
 PREFIX = "TOCSIN_"
 # Programs of the same house with settings of their own, and switches of the test rig.
 FOREIGN_PREFIXES = ("TOCSIN_GATEWAY_", "TOCSIN_SIM_", "TOCSIN_MICROPYTHON", "TOCSIN_TEST_")
@@ -23,7 +25,7 @@ _PLACEHOLDERS = ("change", "secret", "password", "default", "example", "insecure
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class SettingsError(ValueError):
+class SettingsError(Misconfigured):
     """A setting is unknown, malformed or missing; the text is the one line to show."""
 
 
@@ -79,62 +81,88 @@ def _networks(raw: str) -> tuple[Network, ...]:
         raise ValueError("networks separated by commas, such as 192.168.0.0/16,127.0.0.0/8") from None
 
 
-def setting(default: str, kind: Callable[[str], Any], help: str) -> Any:
-    """One row of the table. `default` is written as it would be in the environment; `kind` reads it or raises ValueError."""
-    return field(metadata={"default": default, "kind": kind, "help": help})
+def row(default: str, kind: Callable[[str], Any], words: str) -> dict[str, Any]:
+    """One row of the table: `default` as the environment would write it; `kind` reads it or raises ValueError."""
+    return {"default": default, "kind": kind, "help": words}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What one backend process was told. Build it with `read_settings`."""
 
-    data: Path = setting("tocsin-data", Path, "Folder of the database, the secret and the broker's files.")
-    database_url: str = setting("", _database_url, "Where the state lives; empty means sqlite:///{data}/tocsin.db.")
-    secret_file: Path | None = setting(
-        "", _path, "File of the server's secret (made by `tocsin init`, mode 0600); empty means {data}/secret."
+    data: Path = field(metadata=row("tocsin-data", Path, "Folder of the database, the secret and the broker's files."))
+    database_url: str = field(
+        metadata=row("", _database_url, "Where the state lives; empty means sqlite:///{data}/tocsin.db.")
     )
-    host: str = setting("127.0.0.1", _text, "Address on which the server listens.")
-    port: int = setting("8000", _whole(0, 65535), "Port on which the server listens; 0 takes a free one.")
-    public_url: str = setting(
-        "http://127.0.0.1:8000", _url, "Address under which people reach the server; written into notices."
+    secret_file: Path | None = field(
+        metadata=row(
+            "", _path, "File of the server's secret (made by `tocsin init`, mode 0600); empty means {data}/secret."
+        )
     )
-    cookie_secure: bool = setting(
-        "0", _flag, "1 sends session cookies over TLS only; required when the public address is https."
+    host: str = field(metadata=row("127.0.0.1", _text, "Address on which the server listens."))
+    port: int = field(metadata=row("8000", _whole(0, 65535), "Port on which the server listens; 0 takes a free one."))
+    public_url: str = field(
+        metadata=row(
+            "http://127.0.0.1:8000", _url, "Address under which people reach the server; written into notices."
+        )
     )
-    trusted_proxies: tuple[Network, ...] = setting(
-        "", _networks, "Networks whose X-Forwarded-For is believed; empty believes nobody."
+    cookie_secure: bool = field(
+        metadata=row("0", _flag, "1 sends session cookies over TLS only; required when the public address is https.")
     )
-    session_hours: int = setting("12", _whole(1, 24 * 31), "Hours after which a session ends, used or not.")
-    broker_host: str = setting("127.0.0.1", _text, "Broker's host as devices and gateways must dial it.")
-    broker_port: int = setting("1883", _whole(1, 65535), "Broker's port as devices and gateways must dial it.")
-    broker_tls: bool = setting("0", _flag, "1 tells devices and gateways to dial the broker over TLS.")
-    broker_kind: str = setting(
-        "nats", _one_of("nats", "mosquitto", "none"), "Which broker's users and rules are written; none writes none."
+    trusted_proxies: tuple[Network, ...] = field(
+        metadata=row("", _networks, "Networks whose X-Forwarded-For is believed; empty believes nobody.")
     )
-    broker_users_file: Path | None = setting(
-        "",
-        _path,
-        "File of the broker's users (for NATS, with their permissions); empty means {data}/broker/users.conf.",
+    session_hours: int = field(metadata=row("12", _whole(1, 24 * 31), "Hours after which a session ends, used or not."))
+    broker_host: str = field(metadata=row("127.0.0.1", _text, "Broker's host as devices and gateways must dial it."))
+    broker_port: int = field(
+        metadata=row("1883", _whole(1, 65535), "Broker's port as devices and gateways must dial it.")
     )
-    broker_acl_file: Path | None = setting(
-        "", _path, "File of the broker's rules (Mosquitto only); empty means {data}/broker/acl.conf."
+    broker_tls: bool = field(metadata=row("0", _flag, "1 tells devices and gateways to dial the broker over TLS."))
+    broker_kind: str = field(
+        metadata=row(
+            "nats",
+            _one_of("nats", "mosquitto", "none"),
+            "Which broker's users and rules are written; none writes none.",
+        )
     )
-    broker_pid_file: Path | None = setting(
-        "", _path, "File holding the broker's process id; when set, the broker gets SIGHUP after its users change."
+    broker_users_file: Path | None = field(
+        metadata=row(
+            "",
+            _path,
+            "File of the broker's users (for NATS, with their permissions); empty means {data}/broker/users.conf.",
+        )
     )
-    smtp_host: str = setting("", _text, "Mail relay; empty means that e-mail notices fail at once, visibly.")
-    smtp_port: int = setting("25", _whole(1, 65535), "Port of the mail relay.")
-    smtp_security: str = setting("none", _one_of("none", "starttls", "tls"), "How the mail relay is reached.")
-    smtp_user: str = setting("", _text, "Login at the mail relay; empty means none.")
-    smtp_password_file: Path | None = setting("", _path, "File of the password at the mail relay, mode 0600.")
-    smtp_from: str = setting("tocsin@localhost", _text, "Sender of e-mail notices.")
-    webhook_private_networks: tuple[Network, ...] = setting(
-        "", _networks, "Private, loopback or link-local networks to which webhooks may go; empty refuses them all."
+    broker_acl_file: Path | None = field(
+        metadata=row("", _path, "File of the broker's rules (Mosquitto only); empty means {data}/broker/acl.conf.")
     )
-    evidence_max: int = setting(
-        "100000", _whole(100, 10_000_000), "Refused frames kept as evidence; past it they are counted, not kept."
+    broker_pid_file: Path | None = field(
+        metadata=row(
+            "", _path, "File holding the broker's process id; when set, the broker gets SIGHUP after its users change."
+        )
     )
-    log_level: str = setting("info", _one_of("debug", "info", "warning", "error"), "How much is logged.")
+    smtp_host: str = field(
+        metadata=row("", _text, "Mail relay; empty means that e-mail notices fail at once, visibly.")
+    )
+    smtp_port: int = field(metadata=row("25", _whole(1, 65535), "Port of the mail relay."))
+    smtp_security: str = field(
+        metadata=row("none", _one_of("none", "starttls", "tls"), "How the mail relay is reached.")
+    )
+    smtp_user: str = field(metadata=row("", _text, "Login at the mail relay; empty means none."))
+    smtp_password_file: Path | None = field(
+        metadata=row("", _path, "File of the password at the mail relay, mode 0600.")
+    )
+    smtp_from: str = field(metadata=row("tocsin@localhost", _text, "Sender of e-mail notices."))
+    webhook_private_networks: tuple[Network, ...] = field(
+        metadata=row(
+            "", _networks, "Private, loopback or link-local networks to which webhooks may go; empty refuses them all."
+        )
+    )
+    evidence_max: int = field(
+        metadata=row(
+            "100000", _whole(100, 10_000_000), "Refused frames kept as evidence; past it they are counted, not kept."
+        )
+    )
+    log_level: str = field(metadata=row("info", _one_of("debug", "info", "warning", "error"), "How much is logged."))
 
     @property
     def database(self) -> str:
@@ -161,7 +189,8 @@ def variable(name: str) -> str:
 
 def table() -> list[tuple[str, str, str]]:
     """(variable, default, help) of every setting, in the order of the README."""
-    return [(variable(row.name), row.metadata["default"], row.metadata["help"]) for row in dataclasses.fields(Settings)]
+    entries = dataclasses.fields(Settings)
+    return [(variable(entry.name), entry.metadata["default"], entry.metadata["help"]) for entry in entries]
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -169,17 +198,17 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     Raises SettingsError, one line, on a name that is not in the table (with the nearest one that is) or a bad value.
     """
-    rows = {variable(row.name): row for row in dataclasses.fields(Settings)}
+    rows = {variable(entry.name): entry for entry in dataclasses.fields(Settings)}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in rows and not name.startswith(FOREIGN_PREFIXES):
             near = difflib.get_close_matches(name, rows, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]}?" if near else "`tocsin settings` lists them all"
             raise SettingsError(f"unknown setting {name}: {hint}")
     values: dict[str, Any] = {}
-    for name, row in rows.items():
-        raw = environment.get(name, row.metadata["default"])
+    for name, entry in rows.items():
+        raw = environment.get(name, entry.metadata["default"])
         try:
-            values[row.name] = row.metadata["kind"](raw)
+            values[entry.name] = entry.metadata["kind"](raw)
         except ValueError as error:
             raise SettingsError(f"{name}={raw!r} is refused: it must be {error}") from None
     settings = Settings(**values)
@@ -189,7 +218,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def read_secret(path: Path) -> bytes:
-    """The server's secret, ≥ 32 bytes. Raises SettingsError when it is missing, open to others, short or a placeholder."""
+    """The server's secret, ≥ 32 bytes. Raises SettingsError: missing, open to others, short or a placeholder."""
     secret = _read_private(path, "the server's secret", "make one with `tocsin init`")
     if len(secret) < SECRET_BYTES_MIN or len(set(secret)) < 12:
         raise SettingsError(f"the server's secret in {path} is too short or too plain: make one with `tocsin init`")

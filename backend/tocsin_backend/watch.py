@@ -1,6 +1,6 @@
 """`tocsin watch`: the live traffic of the broker, one line a message, decoded with the code that devices run.
 
-`explain` is pure. `watch` subscribes as the observer, who may read every topic and write none.
+`explain` is pure. `watch` subscribes as an organisation's observer, who may read every topic of it and write none.
 """
 
 import json
@@ -14,9 +14,10 @@ from typing import Any, TextIO
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-
 from tocsin_wire import codec, limits, messages, signing, topics
 from tocsin_wire.errors import WireError
+
+from tocsin_backend.errors import TocsinError
 
 QUEUE_MAX = 10_000  # messages between the network's thread and the terminal; past it the count of dropped ones is shown
 CONNECT_SECONDS = 10
@@ -30,7 +31,7 @@ _PLAIN = "\x1b[0m"
 KeyOf = Callable[[str, str, str], bytes | None]
 
 
-class WatchError(RuntimeError):
+class WatchError(TocsinError):
     """The broker cannot be watched; the text is the one line to show."""
 
 
@@ -109,6 +110,7 @@ class Observer:
     host: str
     port: int
     tls: bool
+    org: str
     user: str
     password: str
 
@@ -126,7 +128,7 @@ def received(observer: Observer, seconds: float | None) -> Iterator[tuple[int, s
         if reason.is_failure:
             verdicts.put(str(reason))
         else:
-            client.subscribe(topics.PREFIX + "#", qos=0)
+            client.subscribe(f"{topics.PREFIX}{observer.org}/#", qos=0)
 
     def on_subscribe(_: mqtt.Client, __: Any, ___: int, reasons: list[Any], ____: Any) -> None:
         refused = any(reason.is_failure for reason in reasons)

@@ -45,7 +45,7 @@ def _check(value: Any, depth: int) -> None:
     if depth > DEPTH_MAX:
         raise ValueError("it is nested too deep")
     if isinstance(value, str):
-        if "\0" in value or not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        if "\0" in value or (not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value)):
             raise ValueError("a text holds U+0000 or half a surrogate pair")
     elif isinstance(value, dict):
         for key, member in value.items():
