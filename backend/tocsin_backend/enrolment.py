@@ -9,12 +9,14 @@ gateway's token is kept as a hash.
 
 import hmac
 import os
+import re
 import secrets
 import signal
 import tempfile
+import tomllib
 import zoneinfo
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +25,17 @@ from sqlalchemy import Connection
 from tocsin_wire import signing, topics
 
 from tocsin_backend import accounts, brokers
-from tocsin_backend.domain import rights
+from tocsin_backend.domain import policies, rights
 from tocsin_backend.errors import Invalid, NotFound
 from tocsin_backend.settings import Settings
 from tocsin_backend.store import accounts as accounts_store
 from tocsin_backend.store import enrolment as store
+from tocsin_backend.store import policies as policies_store
 from tocsin_backend.store.database import Database, notes
 
 KINDS = {"call_post": "post"}  # kind -> how a generated id begins
 LANGUAGES = ("fr", "en")
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _OBSERVER = "tocsin"  # the name of `tocsin watch` at the broker
 _UAI_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"  # of the number modulo 23; holds for all 10,206 lycées and collèges tried
 
@@ -95,6 +99,26 @@ class Contact:
     channel: str
     address: str
     external: bool = False
+
+
+class PolicyFaults(Invalid):
+    """The policy file is refused; `faults` holds (path, reason) of each fault."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{path}: {reason}" for path, reason in faults))
+        self.faults = faults
+
+
+def read_policy(source: str, people: Mapping[str, tuple[str, frozenset[str]]]) -> policies.Policy:
+    """The policy in a TOML text. Raises PolicyFaults."""
+    try:
+        return policies.parse(tomllib.loads(source), people)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyFaults([("file", f"is not TOML: {error}")]) from None
+    except RecursionError:
+        raise PolicyFaults([("file", "is nested too deep")]) from None
+    except policies.BadPolicy as error:
+        raise PolicyFaults([(fault.path, fault.reason) for fault in error.faults]) from None
 
 
 class Registrar:
@@ -271,7 +295,8 @@ class Registrar:
         self, org: str, login: str, name: str, role: str, password: str, language: str, contacts: list[Contact]
     ) -> list[dict[str, str]]:
         """Lets a person in; the secrets that sign their webhooks, shown once."""
-        check_name("login", login)
+        if not _LOGIN.fullmatch(login):
+            raise Invalid(f"login {login!r} is refused: 1 to 32 of a-z, 0-9, dot, - and _, such as a.martin")
         name = check_text("the person's name", name)
         if role not in rights.ROLES:
             raise Invalid(f"role {role!r} is refused: one of {', '.join(rights.ROLES)}")
@@ -308,6 +333,33 @@ class Registrar:
 
     def set_active(self, login: str, active: bool) -> None:
         self._write(lambda conn: accounts_store.set_active(conn, _need_person(conn, login), active))
+
+    # -- policies
+
+    def import_policy(self, org: str, source: str, by: str, *, check_only: bool = False) -> dict[str, Any]:
+        """Saves the policy of a TOML text; {"id", "title", "version", "steps"}, version 0 when only checked.
+
+        Raises PolicyFaults with everything that is wrong.
+        """
+
+        def check(conn: Connection) -> policies.Policy:
+            _need_organisation(conn, org)
+            return read_policy(source, policies_store.reachable_people(conn, org))
+
+        def job(conn: Connection) -> tuple[policies.Policy, int]:
+            policy = check(conn)
+            version = policies_store.save(
+                conn, org=org, policy=policy.id, title=policy.title, body=policies.dump(policy), source=source, by=by,
+                now_ms=self._now_ms(),
+            )  # fmt: skip
+            return policy, version
+
+        if check_only:
+            with self._database.read() as conn:
+                policy, version = check(conn), 0
+        else:
+            policy, version = self._write(job)
+        return {"id": policy.id, "title": policy.title, "version": version, "steps": len(policy.steps)}
 
     # -- the broker
 
