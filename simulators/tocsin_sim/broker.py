@@ -18,6 +18,8 @@ from types import TracebackType
 
 from tocsin_backend import brokers
 
+from tocsin_sim.processes import spawn
+
 NATS = "nats"
 MOSQUITTO = "mosquitto"
 READY_WITHIN_S = 10.0
@@ -65,11 +67,8 @@ class Broker:
         """Start the process and wait until it listens. Raises BrokerError."""
         if self.process is not None and self.process.poll() is None:
             return self
-        with self.log_file.open("ab") as log:
-            said_before = log.tell()
-            self.process = subprocess.Popen(
-                [*self._program, str(self._config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder
-            )
+        said_before = self.log_file.stat().st_size if self.log_file.exists() else 0
+        self.process = spawn([*self._program, str(self._config)], self.log_file, self.folder, os.environ)
         self.pid_file.write_text(f"{self.process.pid}\n")
         deadline = time.monotonic() + READY_WITHIN_S
         while not self._listens(said_before):
