@@ -1,20 +1,26 @@
 """People's logins: passwords, sessions, and the throttle that slows guessing without locking anybody out.
 
-A session is 32 random bytes given to the person and kept here only as a hash; so is a gateway's token. The CSRF token
-is a function of the session's token: who cannot read the cookie cannot make it.
+A session is 32 random bytes given to the person and kept here only as a hash; so is a gateway's token.
 """
 
-import base64
 import hashlib
 import hmac
+import logging
 import secrets
+import threading
 from collections import OrderedDict
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from tocsin_backend.errors import Invalid
+from tocsin_backend.errors import Invalid, TocsinError
+from tocsin_backend.store import accounts as store
+from tocsin_backend.store.accounts import PersonRow, SessionRow
+from tocsin_backend.store.database import Database
+
+log = logging.getLogger(__name__)
 
 PASSWORD_CHARACTERS_MIN = 12
 PASSWORD_CHARACTERS_MAX = 200
@@ -60,16 +66,6 @@ def new_token() -> str:
 def token_hash(token: str) -> str:
     """What is kept of a token. 256 random bits need no salt and no slow hash."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
-
-
-def csrf_token(session_token: str) -> str:
-    """The token that a page must send back with each change, when the session came by cookie."""
-    digest = hmac.digest(session_token.encode(errors="replace"), b"tocsin csrf", "sha256")
-    return base64.urlsafe_b64encode(digest[:24]).decode()
-
-
-def csrf_matches(session_token: str, offered: str) -> bool:
-    return hmac.compare_digest(csrf_token(session_token).encode(), offered.encode(errors="replace"))
 
 
 @dataclass
@@ -124,3 +120,98 @@ class Throttle:
 
     def _keys(self, login: str, address: str) -> tuple[tuple[tuple[str, str], int], ...]:
         return (((login, address), self.FREE_FAILURES), (("", address), self.FREE_FAILURES_ADDRESS))
+
+
+class WrongLogin(TocsinError):
+    """The login or the password is wrong."""
+
+
+class TooManyAttempts(TocsinError):
+    """Too many failed logins from this address; `wait_ms` says how long it must wait."""
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__(f"too many failed logins: wait {-(-wait_ms // 1000)} s")
+        self.wait_ms = wait_ms
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that has just begun; the token is known to its owner alone from here on."""
+
+    token: str
+    csrf: str
+    expires_ms: int
+    person: PersonRow
+
+
+class Accounts:
+    """Logging in and out, for the API and the console alike. Blocking: call it from a thread that may wait."""
+
+    VERIFICATIONS_AT_ONCE = 2  # a flood of guesses takes 38 MiB and leaves the press path its processor time
+
+    def __init__(self, database: Database, session_ms: int, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._session_ms = session_ms
+        self._now_ms = now_ms
+        self._throttle = Throttle()
+        self._throttle_lock = threading.Lock()
+        self._verifying = threading.BoundedSemaphore(self.VERIFICATIONS_AT_ONCE)
+
+    def log_in(self, login: str, password: str, address: str) -> Opened:
+        """Opens a session. Raises WrongLogin, TooManyAttempts, Unavailable."""
+        with self._throttle_lock:
+            wait_ms = self._throttle.wait_ms(login, address, self._now_ms())
+        if wait_ms > 0:
+            raise TooManyAttempts(wait_ms)
+        with self._database.read() as conn:
+            found = store.password_hash(conn, login)
+        with self._verifying:
+            good = len(password) <= PASSWORD_CHARACTERS_MAX and password_matches(found and found[1], password)
+        now_ms = self._now_ms()
+        with self._throttle_lock:
+            if good:
+                self._throttle.succeeded(login, address)
+            else:
+                self._throttle.failed(login, address, now_ms)
+        if not good or found is None:
+            # The login is not logged: people type their password into that field.
+            log.warning("a login failed from %s", address)
+            raise WrongLogin
+        token, csrf, expires_ms, person_id = new_token(), new_token(), now_ms + self._session_ms, found[0]
+        self._database.write(
+            lambda conn: store.open_session(
+                conn, kept_token=token_hash(token), person_id=person_id, csrf=csrf, now_ms=now_ms, expires_ms=expires_ms
+            )
+        ).result()
+        with self._database.read() as conn:
+            session = store.session(conn, token_hash(token), now_ms)
+        if session is None:
+            raise WrongLogin  # shut out between the check and the session
+        log.info("%s logged in", session.person.login)
+        return Opened(token, csrf, expires_ms, session.person)
+
+    def session(self, token: str) -> SessionRow | None:
+        """The live session of a token, None when there is none. Raises Unavailable."""
+        if not token:
+            return None
+        now_ms, kept_token = self._now_ms(), token_hash(token)
+        with self._database.read() as conn:
+            session = store.session(conn, kept_token, now_ms)
+        if session is not None and now_ms - session.seen_ms > store.SEEN_EVERY_MS:
+            self._database.write(lambda conn: store.touch_session(conn, kept_token, now_ms))
+        return session
+
+    def log_out(self, token: str) -> None:
+        """Ends a session; an unknown one is ended already."""
+        self._database.write(lambda conn: store.close_session(conn, token_hash(token))).result()
+
+    def ended(self, kept_tokens: Collection[str]) -> set[str]:
+        """Those of the token hashes whose session is over: a stream that outlives its session must stop."""
+        now_ms = self._now_ms()
+        with self._database.read() as conn:
+            return {kept for kept in kept_tokens if store.session(conn, kept, now_ms) is None}
+
+
+def csrf_matches(session: SessionRow, offered: str) -> bool:
+    """Whether a change that came by cookie was sent by our own page."""
+    return hmac.compare_digest(session.csrf.encode(), offered.encode(errors="replace"))
