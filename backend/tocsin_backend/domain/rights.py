@@ -1,17 +1,18 @@
-"""Who may do what: one table, role by role. Every object is also checked to be of the person's own organisation."""
+"""Who may do what: one table. Roles are held in an organisation; rights by site come with the people who need them."""
 
-SEE = frozenset({"see-alerts", "see-devices", "see-policies", "see-latency"})
-ACT = frozenset({"answer", "close", "escalate"})
+from typing import Final
 
-RIGHTS: dict[str, frozenset[str]] = {
-    "administrator": SEE | ACT | {"write-policies", "see-evidence", "see-people"},
-    "supervisor": SEE | ACT,
-    "technician": SEE | {"see-evidence"},
-    "observer": SEE,
+ROLES: Final = ("administrator", "supervisor", "school_head", "technician", "observer", "association")
+
+RIGHTS: Final[dict[str, frozenset[str]]] = {
+    "see": frozenset(("administrator", "supervisor", "school_head", "technician", "observer")),
+    "answer": frozenset(("administrator", "supervisor", "school_head", "technician")),
+    "close": frozenset(("administrator", "supervisor", "school_head", "technician")),
+    "escalate": frozenset(("administrator", "supervisor", "school_head")),
+    "manage": frozenset(("administrator",)),
 }
-ROLES = tuple(RIGHTS)
 
 
 def may(role: str, action: str) -> bool:
-    """Whether a role gives the right to an action; an unknown role gives none."""
-    return action in RIGHTS.get(role, frozenset())
+    """Whether a person of this role may do this. An unknown action is nobody's."""
+    return role in RIGHTS.get(action, frozenset())

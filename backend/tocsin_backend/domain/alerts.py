@@ -1,0 +1,170 @@
+"""The alert: its identity, its row, and the one table of its states and transitions.
+
+`TRANSITIONS` is used by escalation.apply, asserted row by row by the tests, and drawn in ENGINE.md. An event is first
+named as a *fact* (`fact_of`, where the guards are), then (status, fact) gives the next status and the effect, which is
+a function of escalation.py. The set of pairs is complete: a missing one is a bug that a test names.
+
+A signal that is already known never comes here: the unique constraint on (device, boot, n) answers for it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID, uuid5
+
+NAMESPACE: Final = UUID("9a8b3a5e-7d0c-5f7e-9c1e-70c51e0a1e27")  # minted once; gateway and backend share it for ever
+
+# Categories. A call travels from a post; a technical alert says that something would not work.
+CALL: Final = "call"
+TECHNICAL: Final = "technical"
+CATEGORY_OF_KIND: Final = {"call_post": CALL}  # what a press on a device of this kind means; a call if unknown
+
+REAL: Final = "real"
+DRILL: Final = "drill"
+PROBE: Final = "probe"
+
+# Statuses. NONE is "there is no alert, or none that is open, for this dedup key yet".
+NONE: Final = "none"
+RAISED: Final = "raised"
+ANSWERED: Final = "answered"
+CLOSED: Final = "closed"
+STATUSES: Final = (NONE, RAISED, ANSWERED, CLOSED)
+
+ACTIVE: Final = "active"
+CLEARED: Final = "cleared"
+
+# A second press within this span of the last reopening is the same person at the same moment; after it, a person whom
+# nobody came to (ENGINE.md, transitions).
+REPRESS_MS: Final = 60_000
+
+REASONS: Final = ("real", "false", "malicious", "test", "drill", "duplicate", "technical")  # a person's, on closing
+CLEARED_BY_ITSELF: Final = "cleared"  # the reason of a technical alert that was answered and whose cause went away
+
+FACTS: Final = (
+    "press",  # a new signal
+    "repress",  # a new signal, the last reopening more than REPRESS_MS ago or never
+    "due",  # the alert's instant has come
+    "undeliverable",  # every message of the current step failed for good
+    "answer",  # a named person takes it, quoting the current epoch
+    "answer-cleared",  # … of a technical alert whose cause is gone
+    "answer-stale",  # … quoting an older epoch
+    "escalate",  # by hand, quoting what is current
+    "escalate-stale",  # by hand, quoting what is past
+    "close",  # by a person, with a reason
+    "clear",  # technical: the cause went away
+    "return",  # technical: the cause came back, or another came
+)
+
+TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
+    (NONE, "press"): (RAISED, "raise"),
+    (NONE, "repress"): (RAISED, "raise"),
+    (NONE, "return"): (RAISED, "raise"),
+    (NONE, "due"): (NONE, "ignore"),
+    (NONE, "undeliverable"): (NONE, "ignore"),
+    (NONE, "answer"): (NONE, "ignore"),
+    (NONE, "answer-cleared"): (NONE, "ignore"),
+    (NONE, "answer-stale"): (NONE, "ignore"),
+    (NONE, "escalate"): (NONE, "ignore"),
+    (NONE, "escalate-stale"): (NONE, "ignore"),
+    (NONE, "close"): (NONE, "ignore"),
+    (NONE, "clear"): (NONE, "ignore"),
+    (RAISED, "press"): (RAISED, "count"),
+    (RAISED, "repress"): (RAISED, "count"),
+    (RAISED, "return"): (RAISED, "count"),
+    (RAISED, "due"): (RAISED, "advance"),
+    (RAISED, "undeliverable"): (RAISED, "skip"),
+    (RAISED, "answer"): (ANSWERED, "take"),
+    (RAISED, "answer-cleared"): (CLOSED, "take-and-close"),
+    (RAISED, "answer-stale"): (RAISED, "note-stale"),
+    (RAISED, "escalate"): (RAISED, "hasten"),
+    (RAISED, "escalate-stale"): (RAISED, "ignore"),
+    (RAISED, "close"): (CLOSED, "close"),
+    (RAISED, "clear"): (RAISED, "note-cleared"),
+    (ANSWERED, "press"): (ANSWERED, "count"),
+    (ANSWERED, "repress"): (RAISED, "reopen-by-press"),
+    (ANSWERED, "return"): (ANSWERED, "count"),
+    (ANSWERED, "due"): (RAISED, "reopen-by-timeout"),
+    (ANSWERED, "undeliverable"): (ANSWERED, "ignore"),
+    (ANSWERED, "answer"): (ANSWERED, "note-taken"),
+    (ANSWERED, "answer-cleared"): (ANSWERED, "note-taken"),
+    (ANSWERED, "answer-stale"): (ANSWERED, "note-stale"),
+    (ANSWERED, "escalate"): (RAISED, "hasten"),
+    (ANSWERED, "escalate-stale"): (ANSWERED, "ignore"),
+    (ANSWERED, "close"): (CLOSED, "close"),
+    (ANSWERED, "clear"): (CLOSED, "close-cleared"),
+    (CLOSED, "press"): (RAISED, "raise"),  # a new alert, linked to the old one, which stays as it is
+    (CLOSED, "repress"): (RAISED, "raise"),
+    (CLOSED, "return"): (RAISED, "raise"),
+    (CLOSED, "due"): (CLOSED, "ignore"),
+    (CLOSED, "undeliverable"): (CLOSED, "ignore"),
+    (CLOSED, "answer"): (CLOSED, "note-late"),
+    (CLOSED, "answer-cleared"): (CLOSED, "note-late"),
+    (CLOSED, "answer-stale"): (CLOSED, "note-late"),
+    (CLOSED, "escalate"): (CLOSED, "ignore"),
+    (CLOSED, "escalate-stale"): (CLOSED, "ignore"),
+    (CLOSED, "close"): (CLOSED, "ignore"),
+    (CLOSED, "clear"): (CLOSED, "ignore"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The row of an alert: the fields of the table `alert`, by the same names. Instants and spans in ms."""
+
+    id: str
+    org: str
+    site: str
+    device: str
+    category: str
+    mode: str
+    silent: bool
+    dedup: str
+    status: str
+    condition: str
+    epoch: int  # 1, and one more at each reopening
+    pass_: int  # over the policy, from 1
+    step: int  # the last one fired, from 0
+    due_ms: int | None
+    span_ms: int  # how far ahead due was set
+    unanswered: bool
+    presses: int
+    raised_ms: int
+    reopened_ms: int | None
+    answered_ms: int | None
+    answered_by: int | None
+    closed_ms: int | None
+    closed_by: int | None
+    reason: str | None
+    previous_id: str | None
+    subject: str
+    lamp: str | None
+    policy: str
+    policy_version: int
+    frozen: str  # policies.dump of the policy when the alert was raised
+    timeline_seq: int
+    timeline_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A named person took the alert in this epoch."""
+
+    alert_id: str
+    epoch: int
+    person_id: int
+    channel: str
+    at_ms: int
+
+
+def alert_id(org: str, device: str, fact: str) -> str:
+    """The id of the alert that this fact of this device raises: a signal's "b-n", or "lost-<ms>" of the backend's own."""
+    return str(uuid5(NAMESPACE, f"{org}/{device}/{fact}"))
+
+
+def dedup_key(org: str, site: str, device: str, category: str, mode: str) -> str:
+    """At most one alert of this key is open (invariant 2). A device is in it: presses of two devices never merge."""
+    return f"{org}/{site}/{device}/{category}/{mode}"
+
+
+def may_reopen(alert: Alert, now_ms: int) -> bool:
+    """The guard of `repress`."""
+    return alert.reopened_ms is None or now_ms - alert.reopened_ms > REPRESS_MS
