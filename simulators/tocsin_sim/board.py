@@ -1,7 +1,8 @@
 """A virtual board: the real firmware on the real MicroPython, a flash in a file, pins driven and seen from outside.
 
 A board is a folder: `flash.bin` (littlefs under NOR rules), `flash.meters` (programs and erases done), `nvs.json`,
-`rtc.bin` (RTC memory: survives a reset, lost with the power), `board.json` (settings), `console.log` (what it printed).
+`rtc.bin` (RTC memory: survives a reset, lost with the power), `board.json` (what it is), `start.json` (what the present
+start was told), `console.log` (what it printed).
 
     board = Board.create(folder, credentials)
     board.power_on()
@@ -42,6 +43,7 @@ JOIN_MS = 150  # how long joining the access point takes
 BOOT_S = 0.05  # from reset to the first line of boot.py, on top of the interpreter's own start
 CRASH_PAUSE_S = 0.5  # a board that crashes at once is not started again faster than this
 MAX_EVENTS = 5000
+TOLD_INSIDE = ("flash_bytes", "unique_id", "join_ms", "ticks_start_ms", "cut_at", "tear")
 EXIT_RESET = 42
 EXIT_POWER_CUT = 43
 
@@ -363,7 +365,8 @@ class Board:
             control_reader, control_writer = os.pipe()
             argv = self._argv()
             told = {"argv": argv, "reset_cause": self._cause, "event_fd": event_writer, "control_fd": control_reader}
-            (self.folder / "board.json").write_text(json.dumps({**self.settings, **told}))
+            told |= {name: self.settings[name] for name in TOLD_INSIDE}
+            (self.folder / "start.json").write_text(json.dumps(told))
             with open(self.folder / "console.log", "ab") as log, self._changed:  # noqa: PTH123
                 if self.powered:
                     self._process = subprocess.Popen(
@@ -587,14 +590,15 @@ def _measured_heap_bytes(folder: Path) -> int:
         (place / "flash.bin").write_bytes(b"\xff" * 16 * BLOCK_BYTES)
         (place / "flash.meters").write_bytes(bytes(8 + 4 * 16))
         (place / "rtc.bin").write_bytes(bytes(RTC_BYTES))
+        started = [*toolchain.micropython(), "-X", "heapsize=1m", str(STAND_INS / "start.py"), str(place)]
         settings = {"flash_bytes": 16 * BLOCK_BYTES, "reset_cause": "power", "unique_id": "00" * 6, "join_ms": 1}
         settings |= {"event_fd": event_writer, "control_fd": control_reader, "cut_at": 0, "tear": "nothing"}
-        (place / "board.json").write_text(json.dumps(settings))
+        (place / "start.json").write_text(json.dumps({"argv": started, "ticks_start_ms": 0, **settings}))
         fresh = [*toolchain.micropython(), str(STAND_INS / "make_flash.py"), "flash.bin", str(16 * BLOCK_BYTES), "none"]
         (place / "none.list").touch()
         subprocess.run([*fresh, "format"], cwd=place, env=environment(), check=True, timeout=30)
         process = subprocess.Popen(
-            [*toolchain.micropython(), "-X", "heapsize=1m", str(STAND_INS / "start.py"), str(place)],
+            started,
             cwd=place,
             env=environment(),
             stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ import vfs
 
 FOLDER = sys.argv[1]
 HOST = vfs.VfsPosix(FOLDER)  # the board's folder on the host, reached without being mounted: the firmware cannot see it
-_file = HOST.open("board.json", "r")
+_file = HOST.open("start.json", "r")
 SETTINGS = json.load(_file)
 _file.close()
 
@@ -63,7 +63,7 @@ def halt(status):
 def soft_reset():
     """The same process starts anew with the heap empty: the watchdog keeps counting, RTC memory and pipes stay."""
     SETTINGS["reset_cause"] = "soft"
-    file = HOST.open("board.json", "w")
+    file = HOST.open("start.json", "w")
     json.dump(SETTINGS, file)
     file.close()
     _libc.func("i", "fcntl", "iil")(SETTINGS["control_fd"], 4, 0)  # no SIGIO until the new start catches it

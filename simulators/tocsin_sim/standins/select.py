@@ -1,7 +1,8 @@
 """`select` for the sockets of our `socket`: nothing is readable while Wi-Fi is down."""
 
-import network
 import socket
+
+import network
 import uselect
 import utime
 
