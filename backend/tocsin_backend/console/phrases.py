@@ -1,0 +1,309 @@
+"""Every word and sentence that is chosen by a value: priorities, states, reasons, hops, and the timeline's lines.
+
+Texts are sources for the catalogues (locale/). A value without a phrase is shown as it is: what a newer part of the
+system wrote must not vanish from a screen.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tocsin_backend.console.language import N_, Language
+from tocsin_backend.store.board import AlertRow, EntryRow, NoticeRow
+
+PRIORITIES = {1: N_("Urgent"), 2: N_("Technical"), 3: N_("Exercise")}
+CATEGORIES = {
+    "call": N_("Call for help"),
+    "personal": N_("Personal alert"),
+    "threat": N_("Threat"),
+    "technical": N_("Technical alert"),
+}
+SUBJECTS = {
+    "lost": N_("The post no longer answers"),
+    "stuck": N_("The button seems stuck"),
+    "empty-step": N_("Nobody to tell in the policy"),
+    "step-undeliverable": N_("Notices cannot be delivered"),
+    "unanswered": N_("An alert stays without an answer"),
+}
+PRESENCES = {"never": N_("Never seen"), "alive": N_("Alive"), "late": N_("Late"), "lost": N_("Lost")}
+STATES = {"raised": N_("To take"), "answered": N_("Taken"), "closed": N_("Closed")}
+REASONS = {
+    "real": N_("Real call: somebody needed help"),
+    "false": N_("False call: nobody needed help"),
+    "malicious": N_("Malicious call"),
+    "test": N_("Test"),
+    "drill": N_("Drill"),
+    "duplicate": N_("Duplicate of another alert"),
+    "technical": N_("Technical fault"),
+    "cleared": N_("Cleared by itself"),
+}
+NOTICE_STATES = {
+    "pending": N_("waiting"),
+    "leased": N_("being sent"),
+    "handed": N_("sent"),
+    "delivered": N_("delivered"),
+    "seen": N_("seen"),
+    "failed": N_("failed"),
+    "cancelled": N_("not needed any more"),
+}
+NOTICE_KINDS = {"taken": N_("it is taken"), "closed": N_("it is closed")}
+CHANNELS = {
+    "console": N_("console"),
+    "webhook": N_("webhook"),
+    "email": N_("e-mail"),
+    "lamp": N_("lamp of the post"),
+    "api": N_("the API"),
+}
+LAMPS = {
+    "stored": N_("Lamp: call sent"),
+    "fallback": N_("Lamp: call sent by the site itself"),
+    "answered": N_("Lamp: call answered"),
+    "closed": N_("Lamp: off"),
+}
+ROLES = {
+    "administrator": N_("administrators"),
+    "supervisor": N_("supervisors"),
+    "school_head": N_("heads of school"),
+    "technician": N_("technicians"),
+    "observer": N_("observers"),
+    "association": N_("associations"),
+}
+HOPS = {
+    "published": N_("Post: contact, journal, sending"),
+    "received": N_("Post, radio and broker, to the gateway"),
+    "held": N_("Gateway: on its disk"),
+    "stored": N_("Backend: the alert exists"),
+    "handed": N_("First notice accepted by its channel"),
+    "lamp_sent": N_("Lamp at the post: call sent"),
+    "answered": N_("A person takes the alert"),
+    "lamp_answered": N_("Lamp at the post: call answered"),
+}
+
+# What came of a deed, by its code.
+DEEDS = {
+    "taken": N_("You took the alert of %(site)s."),
+    "closed": N_("The alert of %(site)s is closed."),
+    "taken-by": N_("Already taken by %(name)s."),
+    "already-closed": N_("Already closed."),
+    "reason": N_("Choose what it was before closing."),
+    "forbidden": N_("Your role may not do this."),
+    "missing": N_("There is no such alert here."),
+    "token": N_("The page was too old to act from. It has been read again: try once more."),
+    "signed-out": N_("Your session is over: log in again. Nothing was done."),
+    "stale": N_("The alert was raised again meanwhile. Look at it, then try once more."),
+    "second-person": N_("A silent alert is closed by a second person, not by the one who took it."),
+    "unavailable": N_("Not done: the server cannot write just now. Try again."),
+}
+
+
+def word(language: Language, table: Mapping[Any, str], value: Any) -> str:
+    """A value's phrase, or the value itself."""
+    text = table.get(value)
+    return str(value) if text is None else language.say(text)
+
+
+def what(language: Language, row: AlertRow) -> str:
+    """ "Call for help", or what a technical alert is about."""
+    if row.category == "technical" and row.subject:
+        return word(language, SUBJECTS, row.subject)
+    return word(language, CATEGORIES, row.category)
+
+
+def priority_word(language: Language, row: AlertRow, rank: int) -> str:
+    """The word of a rank; a probe is no exercise."""
+    if row.mode == "probe":
+        return language.say("Probe")
+    return word(language, PRIORITIES, rank)
+
+
+def told(language: Language, row: AlertRow) -> str:
+    """ "Notices sent: 2 of 3" """
+    if row.notices == 0:
+        return language.say("no personal notice")
+    return language.say("notices sent: %(reached)s of %(all)s", reached=row.reached, all=row.notices)
+
+
+def spoken(language: Language, row: AlertRow, rank: int) -> str:
+    """The one short sentence of a new alert."""
+    return language.say(
+        "New alert, priority %(rank)s, %(site)s, %(post)s",
+        rank=rank,
+        site=row.site_name,
+        post=row.device_name or row.device,
+    )
+
+
+def notice_who(language: Language, notice: NoticeRow) -> str:
+    """Who a message is for; a lamp order's target is the lamp."""
+    if notice.kind == "lamp":
+        return word(language, LAMPS, notice.target.removeprefix("lamp:"))
+    if notice.person is not None:
+        return notice.person or language.say("(erased person)")
+    return language.say("Supervisors' screens") if notice.channel == "console" else notice.target
+
+
+# --- the timeline
+
+Data = Mapping[str, Any]
+NameOf = Callable[[Any], str]
+Sentence = Callable[[Language, Data, NameOf], str]
+WHY_REOPENED = {
+    "press": N_("Raised again: the button was pressed after the alert had been taken"),
+    "answer-timeout": N_("Raised again: it was taken, and not closed in time"),
+    "escalated": N_("Raised again, by hand"),
+}
+
+
+def sentence(language: Language, entry: EntryRow, people: Mapping[int, str]) -> tuple[str, str]:
+    """(a line of the timeline as a person reads it, its weight: "", "strong" or "bad")."""
+    data: dict[str, Any] = json.loads(entry.data)
+
+    def name(person: Any) -> str:
+        if person is None:
+            return language.say("the system")
+        return people.get(person) or language.say("(erased person)")
+
+    known = TIMELINE.get(entry.what)
+    if known is None:
+        return f"{entry.what} {entry.data}" if data else entry.what, ""
+    make, weight = known
+    return make(language, data, name), weight
+
+
+def target_name(language: Language, target: str, name: NameOf) -> str:
+    """The person, screen or lamp that a dispatch's target stands for."""
+    kind, _, rest = target.partition(":")
+    if kind == "person" and rest.isdigit():
+        return name(int(rest))
+    if kind == "lamp":
+        return word(language, LAMPS, rest)
+    return language.say("Supervisors' screens") if kind == "console" else target
+
+
+def _raised(language: Language, data: Data, _: NameOf) -> str:
+    if data["category"] == "technical":
+        about = word(language, SUBJECTS, data["subject"])
+        return language.say("Technical alert raised: %(about)s", about=about)
+    if data["mode"] == "drill":
+        return language.say("DRILL. Alert raised by press %(signal)s", signal=data["signal"])
+    if data["mode"] == "probe":
+        return language.say("Probe %(signal)s received", signal=data["signal"])
+    return language.say("Alert raised by press %(signal)s", signal=data["signal"])
+
+
+def _pressed(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("Pressed again: ×%(presses)s", presses=data["presses"])
+
+
+def _returned(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("The cause came back: %(about)s", about=word(language, SUBJECTS, data["subject"]))
+
+
+def _cleared(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("The cause went away: %(about)s", about=word(language, SUBJECTS, data["subject"]))
+
+
+def _step(language: Language, data: Data, name: NameOf) -> str:
+    people: dict[str, list[str]] = {}
+    for target, channel in data["told"]:
+        ways = people.setdefault(target_name(language, target, name), [])
+        if channel != "console":
+            ways.append(word(language, CHANNELS, channel))
+    comma = language.say(", ")
+    told = comma.join(f"{who} ({comma.join(ways)})" if ways else who for who, ways in people.items())
+    return language.say("Step %(step)s leaves: %(told)s", step=data["step"] + 1, told=told)
+
+
+def _empty_step(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("Step %(step)s has nobody to tell: the next one leaves now", step=data["step"] + 1)
+
+
+def _undeliverable(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("No notice of step %(step)s could be delivered", step=data["step"] + 1)
+
+
+def _unanswered(language: Language, _: Data, __: NameOf) -> str:
+    return language.say("UNANSWERED: every step has left; the last one repeats")
+
+
+def _reopened(language: Language, data: Data, _: NameOf) -> str:
+    return word(language, WHY_REOPENED, data["why"])
+
+
+def _escalated(language: Language, data: Data, name: NameOf) -> str:
+    return language.say("%(name)s asked for the next step", name=name(data["person"]))
+
+
+def _answered(language: Language, data: Data, name: NameOf) -> str:
+    channel = word(language, CHANNELS, data["channel"])
+    return language.say("Taken by %(name)s (%(channel)s)", name=name(data["person"]), channel=channel)
+
+
+def _also_answered(language: Language, data: Data, name: NameOf) -> str:
+    return language.say(
+        "%(name)s answered too; %(owner)s has it", name=name(data["person"]), owner=name(data["taken_by"])
+    )
+
+
+def _stale_answer(language: Language, data: Data, name: NameOf) -> str:
+    return language.say("%(name)s answered, too late: it had been raised again", name=name(data["person"]))
+
+
+def _late_answer(language: Language, data: Data, name: NameOf) -> str:
+    return language.say("%(name)s answered after it was closed", name=name(data["person"]))
+
+
+def _closed(language: Language, data: Data, name: NameOf) -> str:
+    reason = word(language, REASONS, data["reason"])
+    if data["person"] is None:
+        return language.say("Closed: %(reason)s", reason=reason)
+    line = language.say("Closed by %(name)s: %(reason)s", name=name(data["person"]), reason=reason)
+    return f"{line} – {data['note']}" if data["note"] else line
+
+
+def _handed(language: Language, data: Data, name: NameOf) -> str:
+    who, channel = target_name(language, data["target"], name), word(language, CHANNELS, data["channel"])
+    if data["maybe_dup"]:
+        return language.say("%(who)s: sent by %(channel)s, perhaps twice", who=who, channel=channel)
+    if data["kind"] == "taken":
+        return language.say("%(who)s: told by %(channel)s that it is taken", who=who, channel=channel)
+    if data["kind"] == "closed":
+        return language.say("%(who)s: told by %(channel)s that it is closed", who=who, channel=channel)
+    return language.say("%(who)s: sent by %(channel)s", who=who, channel=channel)
+
+
+def _failed(language: Language, data: Data, name: NameOf) -> str:
+    line = language.plural(
+        "%(who)s: not told by %(channel)s, given up after %(num)d try",
+        "%(who)s: not told by %(channel)s, given up after %(num)d tries",
+        data["attempts"],
+        who=target_name(language, data["target"], name),
+        channel=word(language, CHANNELS, data["channel"]),
+    )
+    return f"{line} ({data['error']})" if data["error"] else line
+
+
+def _lamp(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("Confirmed by the post: %(lamp)s", lamp=word(language, LAMPS, data["lamp"]))
+
+
+TIMELINE: dict[str, tuple[Sentence, str]] = {
+    "raised": (_raised, "strong"),
+    "pressed": (_pressed, "strong"),
+    "returned": (_returned, ""),
+    "cleared": (_cleared, ""),
+    "step": (_step, ""),
+    "empty-step": (_empty_step, "bad"),
+    "step-undeliverable": (_undeliverable, "bad"),
+    "unanswered": (_unanswered, "bad"),
+    "reopened": (_reopened, "bad"),
+    "escalated": (_escalated, "strong"),
+    "answered": (_answered, "strong"),
+    "also-answered": (_also_answered, ""),
+    "stale-answer": (_stale_answer, ""),
+    "late-answer": (_late_answer, ""),
+    "closed": (_closed, "strong"),
+    "handed": (_handed, ""),
+    "failed": (_failed, "bad"),
+    "lamp": (_lamp, ""),
+}

@@ -1,0 +1,22 @@
+// What a person does: take, close, sign out. The forms work without this script; with it, an action that was refused or
+// not delivered says so where it was made, and nothing is shown as done before the server said so.
+
+import { fetchWithin } from "./live.js";
+
+/**
+ * Send one form. Resolves to `{delivered, ok, say, row, next}`; `delivered` false means that nobody knows whether the
+ * server did it: the page must not pretend either way.
+ */
+export async function send(url, form) {
+  try {
+    const answer = await fetchWithin(url, {
+      method: "POST",
+      headers: { Accept: "application/json" },
+      body: new URLSearchParams(new FormData(form)),
+    });
+    const body = JSON.parse(answer.body);
+    return { delivered: true, ok: answer.ok, say: body.say, row: body.row ?? null, next: body.next ?? null };
+  } catch {
+    return { delivered: false, ok: false, say: null, row: null, next: null };
+  }
+}
