@@ -5,6 +5,8 @@ way, 130 interrupted. An error is one line on stderr. With --json, what a comman
 """
 
 import argparse
+import dataclasses
+import datetime
 import getpass
 import json
 import os
@@ -13,27 +15,25 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from time import time_ns  # CLOCK
 from typing import Any
 
 from tocsin_backend import accounts, brokers
+from tocsin_backend.clock import SystemClock
 from tocsin_backend.domain import rights
 from tocsin_backend.enrolment import KINDS, LANGUAGES, Contact, PolicyFaults, Registrar, SiteDetails, write_private
 from tocsin_backend.errors import Invalid, Misconfigured, NotFound, TocsinError, Unavailable
 from tocsin_backend.settings import Settings, SettingsError, read_secret, read_settings, table
 from tocsin_backend.store import accounts as accounts_store
+from tocsin_backend.store import board, listings
 from tocsin_backend.store import enrolment as enrolment_store
 from tocsin_backend.store import policies as policies_store
+from tocsin_backend.store import timeline as timeline_store
 from tocsin_backend.store.database import Database
 
 OK, REFUSED, STOPPED, INTERRUPTED = 0, 1, 3, 130
 
 
 # -- what a command works with
-
-
-def now_ms() -> int:  # CLOCK
-    return time_ns() // 1_000_000
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def opened(settings: Settings) -> Iterator[Database]:
 def registrar(settings: Settings) -> Iterator[Registrar]:
     secret = read_secret(settings.secret_path)
     with opened(settings) as database:
-        yield Registrar(settings, secret, database, now_ms)
+        yield Registrar(settings, secret, database, SystemClock().now_ms)
 
 
 def say(args: argparse.Namespace, document: Any, lines: Iterable[str]) -> None:
@@ -88,7 +88,7 @@ def init(args: argparse.Namespace, settings: Settings) -> int:
     database = Database(settings.database)
     try:
         database.migrate()
-        Registrar(settings, secret, database, now_ms).write_broker_files()
+        Registrar(settings, secret, database, SystemClock().now_ms).write_broker_files()
     finally:
         database.close()
     document = {
@@ -351,6 +351,39 @@ def policy_list(args: argparse.Namespace, settings: Settings) -> int:
 # -- looking
 
 
+def verify(args: argparse.Namespace, settings: Settings) -> int:
+    with opened(settings) as database, database.read() as conn:
+        checked, flaws = timeline_store.verify(conn)
+    document = {"alerts": checked, "flaws": [dataclasses.asdict(flaw) for flaw in flaws]}
+    lines = [f"{flaw.alert_id} {flaw.origin} entry {flaw.seq}: {flaw.reason}" for flaw in flaws]
+    verdict = f"{len(flaws)} broken" if flaws else "every chain whole"
+    say(args, document, [*lines, f"{checked} timelines checked: {verdict}"])
+    return REFUSED if flaws else OK
+
+
+def list_alerts(args: argparse.Namespace, settings: Settings) -> int:
+    with opened(settings) as database, database.read() as conn:
+        orgs = [args.org] if args.org else [row["id"] for row in enrolment_store.organisations(conn)]
+        statuses = ("raised", "answered", "closed") if args.all else ("raised", "answered")
+        rows = [
+            {
+                "id": row.id, "org": row.org, "site": row.site, "device": row.device, "mode": row.mode,
+                "category": row.category, "status": row.status, "presses": row.presses, "raised_ms": row.raised_ms,
+                "raised": _clock(row.raised_ms), "answered_by": row.owner, "reason": row.reason,
+            }
+            for org in orgs
+            for row in board.alerts_by_id(conn, listings.alert_ids(conn, org, statuses, None, None, args.limit))
+        ]  # fmt: skip
+    rows.sort(key=lambda row: (-row["raised_ms"], row["id"]))
+    names = ("raised", "org", "device", "category", "mode", "status", "presses", "answered_by", "reason", "id")
+    say(args, rows, columns(rows, names, "no alert" if args.all else "no open alert"))
+    return OK
+
+
+def _clock(at_ms: int) -> str:
+    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def watch(args: argparse.Namespace, settings: Settings) -> int:
     from tocsin_backend.watch import Observer
     from tocsin_backend.watch import watch as run
@@ -503,6 +536,12 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--org", required=True)
     export.add_argument("--id", required=True)
     leaf(policy, "list", policy_list, "List policies.").add_argument("--org")
+
+    leaf(commands, "verify", verify, "Check every alert's timeline; name the first bad entry of each.")
+    shown = leaf(commands, "alerts", list_alerts, "List open alerts, the newest first.")
+    shown.add_argument("--org")
+    shown.add_argument("--all", action="store_true", help="closed ones too")
+    shown.add_argument("--limit", type=int, default=50, help="at most so many an organisation (50)")
 
     look = leaf(commands, "watch", watch, "Show the broker's live traffic, decoded; bad frames with their reason.")
     look.add_argument("--org", help="needed when there are several")

@@ -157,6 +157,9 @@ class Settings:
             "", _networks, "Private, loopback or link-local networks to which webhooks may go; empty refuses them all."
         )
     )
+    metrics_networks: tuple[Network, ...] = field(
+        metadata=row("127.0.0.0/8,::1/128", _networks, "Networks that may read /metrics.")
+    )
     evidence_max: int = field(
         metadata=row(
             "100000", _whole(100, 10_000_000), "Refused frames kept as evidence; past it they are counted, not kept."
@@ -201,8 +204,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     rows = {variable(entry.name): entry for entry in dataclasses.fields(Settings)}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in rows and not name.startswith(FOREIGN_PREFIXES):
-            near = difflib.get_close_matches(name, rows, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]}?" if near else "`tocsin settings` lists them all"
+            names = [known.removeprefix(PREFIX) for known in rows]
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1, cutoff=0.6)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "`tocsin settings` lists them all"
             raise SettingsError(f"unknown setting {name}: {hint}")
     values: dict[str, Any] = {}
     for name, entry in rows.items():

@@ -14,6 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from tocsin_backend.accounts import TooManyAttempts, WrongLogin
+from tocsin_backend.errors import Forbidden, Invalid, NotFound, TocsinError, Unavailable
+
 log = logging.getLogger(__name__)
 
 CODES: dict[int, tuple[str, str]] = {
@@ -29,6 +32,18 @@ CODES: dict[int, tuple[str, str]] = {
     429: ("too-many-attempts", "wait, then try again"),
     503: ("unavailable", "nothing was lost on this side; try again"),
 }
+
+
+# What the parts below refuse, by kind; the first that fits.
+REFUSALS: tuple[tuple[type[TocsinError], tuple[int, str, str]], ...] = (
+    (Unavailable, (503, "unavailable", CODES[503][1])),
+    (NotFound, (404, "not-found", "")),
+    (Forbidden, (403, "forbidden", CODES[403][1])),
+    (WrongLogin, (401, "wrong-login", "check both; capitals count")),
+    (TooManyAttempts, (429, "too-many-attempts", CODES[429][1])),
+    (Invalid, (422, "invalid", "")),
+    (TocsinError, (503, "unavailable", "the administrator finds the reason in the server's log")),
+)
 
 
 class ApiError(HTTPException):
@@ -75,6 +90,12 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body("invalid", text, CODES[422][1]), 422)
 
 
+async def _on_refusal(_: Request, error: Exception) -> JSONResponse:
+    status, code, hint = next(answer for kind, answer in REFUSALS if isinstance(error, kind))
+    headers = {"Retry-After": str(-(-error.wait_ms // 1000))} if isinstance(error, TooManyAttempts) else None
+    return JSONResponse(error_body(code, str(error), hint), status, headers=headers)
+
+
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     # A fault of ours is logged with its trace, and told without it.
     log.error("fault in %s %s", request.method, request.scope.get("path"), exc_info=error)
@@ -86,4 +107,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(TocsinError, _on_refusal)
     app.add_exception_handler(Exception, _on_bug)

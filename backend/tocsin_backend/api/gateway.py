@@ -1,0 +1,280 @@
+"""What gateways call: envelopes, beats, and the stream that leads down to the devices.
+
+These handlers stand on the way of every press: bare ASGI routes, no validation framework, no thread but the writer's.
+A gateway's token is looked up once and believed for TOKEN_MS, so long may a revoked one still pass (S6: 60 s).
+"""
+
+import asyncio
+import json
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from tocsin_backend.accounts import token_hash
+from tocsin_backend.api import strict_json
+from tocsin_backend.api.context import Services, services_of
+from tocsin_backend.api.errors import ApiError
+from tocsin_backend.api.guards import bearer
+from tocsin_backend.store import downlink as store
+from tocsin_backend.store import enrolment as enrolment_store
+from tocsin_backend.store.database import Notes, Priority
+
+T = TypeVar("T")
+ENVELOPES_MAX = 500
+BEATS_MAX = 5_000
+TOKEN_MS = 10_000
+TOKENS_MAX = 10_000  # remembered; past it all are looked up again
+ALIVE_S = 5.0
+DOWNLINK_BATCH = 200
+_INT_MAX = 2**63 - 1
+Row = dict[str, Any]
+
+
+def settled(future: "Future[T]") -> Awaitable[T]:
+    """Waits for the writer. A client that goes away does not cancel what is already on its way to the disk."""
+    return asyncio.shield(asyncio.wrap_future(future))
+
+
+class Gateways:
+    """Who is a gateway, and who waits for downlink."""
+
+    def __init__(self, parts: Services) -> None:
+        self._parts = parts
+        self._known: dict[str, tuple[str, str, int]] = {}  # token hash -> org, gateway, believed until (ms)
+        self._waiting: dict[tuple[str, str], set[asyncio.Event]] = {}
+        self._loop = asyncio.get_running_loop()
+        parts.database.after_commit(self._committed)
+
+    async def who(self, request: Request) -> tuple[str, str]:
+        """(org, gateway) of the request's token. Raises ApiError 401, Unavailable."""
+        token = bearer(request)
+        kept = token_hash(token)
+        now_ms = self._parts.now_ms()
+        known = self._known.get(kept)
+        if known is not None and now_ms < known[2]:
+            return known[0], known[1]
+        found = await asyncio.to_thread(self._look_up, kept) if token else None
+        if found is None:
+            self._known.pop(kept, None)
+            raise ApiError(
+                401, "unknown-gateway", "this token is no gateway's", "`tocsin gateway add` makes one",
+                {"WWW-Authenticate": "Bearer"},
+            )  # fmt: skip
+        if len(self._known) >= TOKENS_MAX:
+            self._known.clear()
+        self._known[kept] = (*found, now_ms + TOKEN_MS)
+        return found
+
+    def _look_up(self, kept: str) -> tuple[str, str] | None:
+        with self._parts.database.read() as conn:
+            return enrolment_store.gateway_by_token(conn, kept)
+
+    def _committed(self, notes: Notes) -> None:
+        """On the writer's thread."""
+        if notes.catalogue:
+            self._loop.call_soon_threadsafe(self._known.clear)
+        if notes.downlinks:
+            self._loop.call_soon_threadsafe(self._wake, frozenset(notes.downlinks))
+
+    def _wake(self, gateways: frozenset[tuple[str, str]]) -> None:
+        for gateway in gateways:
+            for event in self._waiting.get(gateway, ()):
+                event.set()
+
+    async def lines(self, request: Request, org: str, gateway: str, after: int) -> AsyncIterator[bytes]:
+        """The NDJSON of one downlink stream, until the server stops or the gateway's token is revoked."""
+        parts, woken = self._parts, asyncio.Event()
+        self._waiting.setdefault((org, gateway), set()).add(woken)
+        try:
+            yield _alive(parts.now_ms())
+            while not parts.stopping.is_set():
+                woken.clear()
+                rows = await asyncio.to_thread(self._read, org, gateway, after)
+                if rows:
+                    after = rows[-1].id
+                    yield b"".join(_line(row) for row in rows)
+                if len(rows) == DOWNLINK_BATCH:
+                    continue
+                try:
+                    await asyncio.wait_for(woken.wait(), ALIVE_S)
+                except TimeoutError:
+                    await self.who(request)
+                    yield _alive(parts.now_ms())
+        except ApiError:
+            return  # revoked: the next request is told why
+        finally:
+            listeners = self._waiting[org, gateway]
+            listeners.discard(woken)
+            if not listeners:
+                del self._waiting[org, gateway]
+
+    def _read(self, org: str, gateway: str, after: int) -> list[store.Frame]:
+        with self._parts.database.read() as conn:
+            return store.after(conn, org, gateway, after, DOWNLINK_BATCH)
+
+    def wake_all(self) -> None:
+        """Has every stream look at `stopping`."""
+        for listeners in self._waiting.values():
+            for event in listeners:
+                event.set()
+
+
+def _line(row: store.Frame) -> bytes:
+    return json.dumps({"id": row.id, "topic": row.topic, "frame": b64encode(row.frame).decode()}).encode() + b"\n"
+
+
+def _alive(now_ms: int) -> bytes:
+    return b'{"alive":%d}\n' % now_ms
+
+
+def _gateways(request: Request) -> Gateways:
+    found: Gateways = request.app.state.gateways
+    return found
+
+
+async def _rows(request: Request, name: str, most: int) -> list[Row]:
+    """The list under `name` in the body. Raises ApiError."""
+    strict_json.require_json(request)
+    document = strict_json.decode(await request.body())
+    rows = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ApiError(422, "invalid", f'the body must be {{"{name}": [{{…}}, …]}}')
+    if len(rows) > most:
+        raise ApiError(413, "too-large", f"{len(rows)} {name}; at most {most} at once")
+    return rows
+
+
+def _count(value: object, high: int = _INT_MAX) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high
+
+
+def _json(document: object) -> Response:
+    return Response(json.dumps(document, separators=(",", ":")), media_type="application/json")
+
+
+async def envelopes(request: Request) -> Response:
+    """One answer an envelope; a malformed one is refused by itself, so that it cannot hold up the presses around it."""
+    began = time.perf_counter()
+    parts = services_of(request)
+    org, gateway = await _gateways(request).who(request)
+    rows = await _rows(request, "envelopes", ENVELOPES_MAX)
+    if not all(_count(row.get("id")) for row in rows):
+        raise ApiError(422, "invalid", "an envelope has no id: it could not be answered")
+    answers = await settled(parts.ingest.envelopes_later(org, gateway, rows))
+    parts.metrics.ingest_seconds.observe(time.perf_counter() - began)
+    return _json({"answers": answers})
+
+
+async def beats(request: Request) -> Response:
+    """The digest of a period: what to publish (signed `alive`), and which beats were refused."""
+    parts = services_of(request)
+    org, gateway = await _gateways(request).who(request)
+    rows = await _rows(request, "beats", BEATS_MAX)
+    return _json(await asyncio.to_thread(parts.ingest.beats, org, gateway, rows))
+
+
+async def downlink(request: Request) -> Response:
+    """Frames for the gateway's devices, one JSON line each, and a line every 5 s that says the stream lives."""
+    gateways = _gateways(request)
+    org, gateway = await gateways.who(request)
+    after = request.query_params.get("after", "0")
+    if not after.isascii() or not after.isdigit() or int(after) > _INT_MAX:
+        raise ApiError(422, "invalid", "`after` is the id of the last line that was published, or 0")
+    return StreamingResponse(gateways.lines(request, org, gateway, int(after)), media_type="application/x-ndjson")
+
+
+async def downlink_ack(request: Request) -> Response:
+    """The broker took every frame up to this id; they are not sent again."""
+    parts = services_of(request)
+    org, gateway = await _gateways(request).who(request)
+    strict_json.require_json(request)
+    document = strict_json.decode(await request.body())
+    upto = document.get("upto") if isinstance(document, dict) else None
+    if not isinstance(upto, int) or not _count(upto):
+        raise ApiError(422, "invalid", 'the body must be {"upto": ID}')
+    await settled(parts.database.write(lambda conn: store.acknowledge(conn, org, gateway, upto), Priority.ENGINE))
+    return _json({"upto": upto})
+
+
+ROUTES = [
+    Route("/api/v1/gateway/envelopes", envelopes, methods=["POST"]),
+    Route("/api/v1/gateway/beats", beats, methods=["POST"]),
+    Route("/api/v1/gateway/downlink", downlink, methods=["GET"]),
+    Route("/api/v1/gateway/downlink/ack", downlink_ack, methods=["POST"]),
+]
+
+
+# -- OpenAPI, written by hand because these routes do not pass through the framework
+
+
+def _of(kind: str, **more: Any) -> Row:
+    return {"type": kind, **more}
+
+
+_INTEGER, _STRING = _of("integer", minimum=0), _of("string")
+_PUBLISH = _of("array", items=_of("object", properties={"topic": _STRING, "frame": _of("string", format="byte")}))
+
+
+def _body(name: str, required: list[str], **fields: Row) -> Row:
+    items = _of("object", required=required, properties=fields)
+    schema = _of("object", required=[name], properties={name: _of("array", items=items)})
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _operation(summary: str, answer: Row, media: str = "application/json", **more: Any) -> Row:
+    return {
+        "tags": ["gateway"], "summary": summary, "security": [{"gatewayToken": []}],
+        "responses": {
+            "200": {"description": "done", "content": {media: {"schema": answer}}},
+            "401": {"description": "no gateway's token"}, "503": {"description": "keep it, try again"},
+        },
+        **more,
+    }  # fmt: skip
+
+
+OPENAPI_PATHS: Row = {
+    "/api/v1/gateway/envelopes": {
+        "post": _operation(
+            "Frames of devices, each with one answer",
+            _of("object", properties={"answers": _of("array", items=_of("object", properties={
+                "id": _INTEGER, "r": _of("string", enum=["stored", "duplicate", "refused"]),
+                "alert": _of(["string", "null"]), "reason": _of(["string", "null"]), "publish": _PUBLISH,
+            }))}),
+            requestBody=_body(
+                "envelopes", ["id", "topic", "frame", "at_ms", "held_ms"], id=_INTEGER, topic=_STRING,
+                frame=_of("string", format="byte"), at_ms=_INTEGER, held_ms=_INTEGER, retained=_INTEGER, dup=_INTEGER,
+            ),
+        )
+    },
+    "/api/v1/gateway/beats": {
+        "post": _operation(
+            "The newest beat of each device",
+            _of("object", properties={"publish": _PUBLISH, "refused": _of("array", items=_of("object"))}),
+            requestBody=_body(
+                "beats", ["topic", "frame", "at_ms"], topic=_STRING, frame=_of("string", format="byte"),
+                at_ms=_INTEGER, count=_INTEGER,
+            ),
+        )
+    },
+    "/api/v1/gateway/downlink": {
+        "get": _operation(
+            "Frames for the gateway's devices, a line each; without an end",
+            _of("object"), "application/x-ndjson",
+            parameters=[{"name": "after", "in": "query", "schema": _INTEGER}],
+        )
+    },
+    "/api/v1/gateway/downlink/ack": {
+        "post": _operation(
+            "The broker took every frame up to an id", _of("object", properties={"upto": _INTEGER}),
+            requestBody={"required": True, "content": {"application/json": {"schema": _of(
+                "object", required=["upto"], properties={"upto": _INTEGER},
+            )}}},
+        )
+    },
+}  # fmt: skip
