@@ -156,7 +156,7 @@ class Answer:
 
 
 def alert_id(org: str, device: str, fact: str) -> str:
-    """The id of the alert that this fact of this device raises: a signal's "b-n", or "lost-<ms>" of the backend's own."""
+    """The id of the alert that this fact raises: a device's signal "b-n", or "lost-<ms>", the backend's own."""
     return str(uuid5(NAMESPACE, f"{org}/{device}/{fact}"))
 
 

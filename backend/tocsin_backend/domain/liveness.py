@@ -21,21 +21,27 @@ class Presence:
 
     state: str = NEVER
     session: tuple[int, int] = (0, 0)
+    beat_i: int = 0  # the newest beat of that session: an older one, or the same again, proves nothing
     ended: bool = False  # its will, or its planned end, was received
     last_seen_ms: int | None = None
     expected_by_ms: int | None = None
 
 
-def heard(presence: Presence, now_ms: int, reporting_ms: int, session: tuple[int, int] | None = None) -> Presence:
-    """A signed, live frame came now. Without a session (a press, an event) it counts for the current one.
+def heard(
+    presence: Presence, now_ms: int, reporting_ms: int, session: tuple[int, int] | None = None, beat_i: int = 0
+) -> Presence:
+    """A signed frame, never seen before, came now: a new signal (no session), a birth (beat 0), or a beat.
 
-    A frame of an older session, or of the current one after its end, was on its way for longer than that: ignored.
+    Ignored: a birth or beat of an older session, of the current one after its end, or one already counted. It was on
+    its way for long, or somebody replays it.
     """
-    if session is not None and (session < presence.session or (session == presence.session and presence.ended)):
+    if session is None:
+        return replace(presence, state=ALIVE, last_seen_ms=now_ms, expected_by_ms=now_ms + late_ms(reporting_ms))
+    if session < presence.session:
         return presence
-    newest = presence.session if session is None else session
-    ended = presence.ended and newest == presence.session
-    return Presence(ALIVE, newest, ended, now_ms, now_ms + late_ms(reporting_ms))
+    if session == presence.session and (presence.ended or beat_i <= presence.beat_i):
+        return presence
+    return Presence(ALIVE, session, beat_i, False, now_ms, now_ms + late_ms(reporting_ms))
 
 
 def ended(presence: Presence, reporting_ms: int, session: tuple[int, int], planned: bool) -> Presence:
@@ -46,7 +52,8 @@ def ended(presence: Presence, reporting_ms: int, session: tuple[int, int], plann
     """
     if session < presence.session or presence.state == NEVER:
         return presence
-    gone = replace(presence, session=session, ended=True)
+    beat_i = presence.beat_i if session == presence.session else 0
+    gone = replace(presence, session=session, beat_i=beat_i, ended=True)
     return gone if planned or presence.state != ALIVE else _late(gone, reporting_ms)
 
 

@@ -51,7 +51,8 @@ class Priority(IntEnum):
     BEAT = 4  # beats, evidence: small batches
 
 
-BATCH = {Priority.BEAT: 64}  # a press that arrives meanwhile waits for at most this many rows
+# A press that arrives meanwhile waits for one such transaction: a few milliseconds (ingest puts 64 beats into a job).
+BATCH = {Priority.ACTION: 64, Priority.ENGINE: 32, Priority.BEAT: 4}
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class Notes:
     catalogue: bool = False  # sites, devices, keys, people or policies were edited: caches are void
     downlinks: set[tuple[str, str]] = field(default_factory=set)  # (org, gateway) with new downlink rows
     outgoing: list[Any] = field(default_factory=list)  # channels.Outgoing leased by this process, to send now
+    cancelled: set[str] = field(default_factory=set)  # dispatch ids that should no longer leave
     wake_ms: int | None = None  # an instant the engine must not sleep past
 
     def wake(self, at_ms: int | None) -> None:
@@ -76,6 +78,7 @@ class Notes:
         self.catalogue |= other.catalogue
         self.downlinks |= other.downlinks
         self.outgoing += other.outgoing
+        self.cancelled |= other.cancelled
         self.wake(other.wake_ms)
 
 

@@ -123,6 +123,7 @@ class Device(SQLModel, table=True):
     presence: str = "never"
     session_b: int = 0
     session_link: int = 0
+    beat_i: int = 0  # the newest beat of that session
     ended: bool = False  # the session's will, or its planned end, was received
     last_seen_ms: int | None = _ms()
     expected_by_ms: int | None = _ms()
@@ -389,7 +390,7 @@ class Downlink(SQLModel, table=True):
 
 
 class Evidence(SQLModel, table=True):
-    """A frame that was refused, and why. Bounded: the oldest go first (store/evidence.py)."""
+    """A frame that was refused, and why. Bounded: past the limit they are counted, not kept."""
 
     __tablename__ = "evidence"
     id: int | None = _id()

@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("presence", sa.String(), nullable=False),
         sa.Column("session_b", sa.Integer(), nullable=False),
         sa.Column("session_link", sa.Integer(), nullable=False),
+        sa.Column("beat_i", sa.Integer(), nullable=False),
         sa.Column("ended", sa.Boolean(), nullable=False),
         sa.Column("last_seen_ms", sa.BigInteger(), nullable=True),
         sa.Column("expected_by_ms", sa.BigInteger(), nullable=True),

@@ -1,0 +1,41 @@
+"""One file a channel, one Protocol. A channel sends; it decides nothing and retries nothing: the engine does."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..domain.dispatches import Outcome
+from ..domain.notices import Message
+
+# All of a try's waits together: connect, send, answer. Below dispatches.LEASE_MS, so that a lease outlives its sender.
+DEADLINE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One leased dispatch with all that its channel needs; nothing is looked up while sending."""
+
+    dispatch_id: str
+    alert_id: str
+    channel: str
+    address: str
+    secret: str
+    class_: int
+    message: Message
+
+
+class Channel(Protocol):
+    """How one kind of message leaves. Thread-safe: `workers` threads call `send` at the same time.
+
+    `workers` bounds what one slow peer can hold up: only this channel.
+    """
+
+    name: str
+    workers: int
+
+    def send(self, outgoing: Outgoing) -> Outcome:
+        """Hand one message over, within DEADLINE_S. Refusals are outcomes; an exception counts as a temporary one."""
+        ...
+
+    def close(self) -> None:
+        """Give up kept connections."""
+        ...

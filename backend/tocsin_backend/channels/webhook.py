@@ -1,0 +1,167 @@
+"""A signed POST of JSON to a person's own system (a command centre, a gateway to telephones, a chat).
+
+    Tocsin-Id: <dispatch id>            the same on every try: whoever receives twice keeps one
+    Tocsin-Timestamp: <epoch seconds>   refuse what is old
+    Tocsin-Signature: sha256=<hex>      HMAC-SHA256(secret, timestamp + "." + id + "." + body)
+
+The name is resolved once and that address is connected to; private, loopback and link-local addresses are refused
+unless a setting names their network (S17); a redirect is a refusal; an answer is read up to 64 KiB.
+"""
+
+import hmac
+import http.client
+import ipaddress
+import json
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..clock import Clock
+from ..domain.dispatches import Outcome
+from . import DEADLINE_S, Outgoing
+from .deadline import DeadlineSocket, DeadlineTLS, connect, tls_context, wrap
+
+ANSWER_MAX = 65_536
+KEPT_A_HOST = 8  # idle connections: one a worker
+TEMPORARY = (408, 425, 429)  # of the 4xx: trying again may help
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Refused(Exception):
+    """This address will never do."""
+
+
+class Webhook:
+    """`allowed`: networks that are not global and yet may be called. `secret` signs where a method has none."""
+
+    name = "webhook"
+    workers = 8
+
+    def __init__(
+        self, clock: Clock, allowed: Sequence[Network] = (), secret: str = "", cafile: str | None = None
+    ) -> None:
+        self._clock = clock
+        self._allowed = tuple(allowed)
+        self._secret = secret
+        self._context = tls_context(cafile)
+        self._kept: dict[tuple[str, str, int], list[_Connection]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def send(self, outgoing: Outgoing) -> Outcome:
+        """POST one message; any 2xx is an acceptance. A kept connection that the peer had closed is replaced once."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        try:
+            where = urlsplit(outgoing.address)
+            port = where.port
+        except ValueError as error:
+            return Outcome(False, permanent=True, error=f"bad address: {error}")
+        if where.scheme not in ("http", "https") or not where.hostname:
+            return Outcome(False, permanent=True, error="the address must begin with http:// or https://")
+        host = (where.scheme, where.hostname, port or (443 if where.scheme == "https" else 80))
+        path = (where.path or "/") + (f"?{where.query}" if where.query else "")
+        body = json.dumps(outgoing.message.facts, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = self._headers(outgoing, body)
+        try:
+            while True:
+                connection, kept = self._take(host, deadline_s)
+                try:
+                    return self._post(connection, host, path, body, headers)
+                except (http.client.RemoteDisconnected, ConnectionError) as error:
+                    connection.close()
+                    if not kept:
+                        return Outcome(False, error=f"{type(error).__name__}: {error}")
+                except BaseException:
+                    connection.close()
+                    raise
+        except Refused as error:
+            return Outcome(False, permanent=True, error=str(error))
+        except TimeoutError:
+            return Outcome(False, error=f"no answer within {DEADLINE_S:.0f} s")
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            return Outcome(False, error=f"{type(error).__name__}: {error}"[:200])
+
+    def close(self) -> None:
+        with self._lock:
+            for kept in self._kept.values():
+                for connection in kept:
+                    connection.close()
+            self._kept.clear()
+
+    def _headers(self, outgoing: Outgoing, body: bytes) -> dict[str, str]:
+        timestamp = str(self._clock.now_ms() // 1000)
+        signed = f"{timestamp}.{outgoing.dispatch_id}.".encode() + body
+        mac = hmac.digest((outgoing.secret or self._secret).encode(), signed, "sha256").hex()
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": "Tocsin",
+            "Tocsin-Id": outgoing.dispatch_id,
+            "Tocsin-Timestamp": timestamp,
+            "Tocsin-Signature": f"sha256={mac}",
+        }
+
+    def _post(
+        self, connection: "_Connection", host: tuple[str, str, int], path: str, body: bytes, headers: dict[str, str]
+    ) -> Outcome:
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        rest = answer.read(ANSWER_MAX + 1)
+        if answer.will_close or len(rest) > ANSWER_MAX:
+            connection.close()
+        else:
+            self._give_back(host, connection)
+        if 200 <= answer.status < 300:
+            return Outcome(True)
+        if 300 <= answer.status < 400:
+            return Outcome(False, permanent=True, error=f"HTTP {answer.status}: redirects are not followed")
+        permanent = 400 <= answer.status < 500 and answer.status not in TEMPORARY
+        return Outcome(False, permanent=permanent, error=f"HTTP {answer.status}")
+
+    def _take(self, host: tuple[str, str, int], deadline_s: float) -> tuple["_Connection", bool]:
+        """A connection, and whether it was a kept one: the last one used, which is the warmest."""
+        with self._lock:
+            kept = self._kept[host]
+            connection = kept.pop() if kept else None
+        if connection is not None:
+            connection.until(deadline_s)
+            return connection, True
+        scheme, name, port = host
+        connection = _Connection(name, port)
+        plain = connect(self._resolve(name, port), deadline_s)
+        connection.sock = wrap(self._context, plain, name, deadline_s) if scheme == "https" else plain
+        return connection, False
+
+    def _give_back(self, host: tuple[str, str, int], connection: "_Connection") -> None:
+        with self._lock:
+            if len(self._kept[host]) < KEPT_A_HOST:
+                self._kept[host].append(connection)
+                return
+        connection.close()
+
+    def _resolve(self, name: str, port: int) -> list[tuple[Any, ...]]:
+        """(family, address) of this name that may be called. Raises Refused when there are only others."""
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        good = [(family, address) for family, _, _, _, address in found if self._may_call(str(address[0]))]
+        if not good:
+            raise Refused(f"{name} is not a public address (TOCSIN_WEBHOOK_PRIVATE_NETWORKS can allow it)")
+        return good
+
+    def _may_call(self, text: str) -> bool:
+        address = ipaddress.ip_address(text.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        address = mapped or address
+        return (address.is_global and not address.is_multicast) or any(address in each for each in self._allowed)
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection over a socket that is already connected; it never dials by itself."""
+
+    auto_open = 0
+    sock: DeadlineSocket | DeadlineTLS
+
+    def until(self, deadline_s: float) -> None:
+        self.sock.deadline_s = deadline_s

@@ -1,0 +1,209 @@
+"""From what the domain decided to rows, leased messages, lamp orders and notes: one event, inside one transaction.
+
+Everything that happens to an alert comes through `Outbox.apply`: a press (ingest.py), a person's act and a due instant
+(engine.py), the outcome of a try (engine.py), a lamp that the post confirmed (ingest.py).
+
+A notice that is due at once is leased by this process in the very transaction that decides it, and goes to its sender
+with the notes of the commit: no second commit and no timer stands before the first message (P4). No network here.
+"""
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from . import acks
+from .channels import Outgoing
+from .domain import alerts, dispatches, escalation, notices
+from .domain.alerts import Alert
+from .domain.dispatches import Dispatch
+from .domain.escalation import Changes, Press, Rows, Sent, Take
+from .domain.people import Directory
+from .store import alerts as alert_rows
+from .store import devices, downlink, people, signals, timeline
+from .store import dispatches as dispatch_rows
+from .store.database import notes
+
+LAMP_PRESSES = 4  # of one alert, the newest: a post that is pressed again and again holds several
+
+
+class Outbox:
+    """`owner` names this process in leases. `channels` are the names that have a sender. `base_url`: the console's."""
+
+    def __init__(self, owner: str, channels: frozenset[str], base_url: str) -> None:
+        self.owner = owner
+        self.channels = channels
+        self.base_url = base_url.rstrip("/")
+
+    def apply(self, conn: Connection, alert: Alert, event: escalation.Event, now_ms: int) -> Changes:
+        """Apply an event to a stored alert, with every row it may need."""
+        return self.decide(conn, self._rows(conn, alert, event), event, now_ms)
+
+    def raise_or_count(
+        self, conn: Connection, newest: Alert | None, press: Press, now_ms: int, place: notices.Place | None = None
+    ) -> Changes:
+        """A press, or a technical fact: raise its alert, or count it. `newest` is the newest alert of its dedup key."""
+        if newest is not None and newest.status != alerts.CLOSED:
+            return self.apply(conn, newest, press, now_ms)
+        who = people.directory(conn, press.org, escalation.load(press.frozen))
+        return self.decide(conn, Rows(newest, people=who), press, now_ms, place)
+
+    def technical(
+        self, conn: Connection, org: str, site: str, device: str, subject: str, now_ms: int, **detail: object
+    ) -> Changes:
+        """Something would not work: one open technical alert a device bundles everything that is wrong with it."""
+        version, frozen = devices.technical_policy(conn, org)
+        press = Press(
+            alert_id=alerts.alert_id(org, device, f"{subject}-{now_ms}"),
+            org=org,
+            site=site,
+            device=device,
+            category=alerts.TECHNICAL,
+            mode=alerts.REAL,
+            silent=False,
+            subject=subject,
+            signal="",
+            policy_version=version,
+            frozen=frozen,
+            detail=tuple(detail.items()),
+        )
+        dedup = alerts.dedup_key(org, site, device, alerts.TECHNICAL, alerts.REAL)
+        return self.raise_or_count(conn, alert_rows.newest(conn, dedup), press, now_ms)
+
+    def decide(
+        self, conn: Connection, rows: Rows, event: escalation.Event, now_ms: int, place: notices.Place | None = None
+    ) -> Changes:
+        """Apply an event to rows that were read in this transaction, and store what changes."""
+        changes = escalation.apply(rows, event, now_ms)
+        if changes.alert is None:
+            return changes
+        self._store(conn, rows, changes, now_ms, place)
+        for trouble in changes.trouble:
+            alert = changes.alert
+            self.technical(conn, alert.org, alert.site, alert.device, trouble.subject, now_ms, alert=alert.id)
+        return changes
+
+    def send_due(self, conn: Connection, due: Dispatch, now_ms: int, waiting: bool) -> None:
+        """A dispatch's instant has come: a try that waited, or a lease that ran out.
+
+        `waiting`: this process leased it and its sender has not begun: it is only kept.
+        """
+        alert = alert_rows.get(conn, due.alert_id)
+        assert alert is not None, "a dispatch belongs to an alert (foreign key)"
+        heard = notes(conn)
+        if waiting:
+            kept = dispatches.prolong(due, now_ms)
+            dispatch_rows.save(conn, [kept])
+            heard.wake(kept.next_ms)
+        elif due.kind == dispatches.LAMP:
+            dispatch_rows.save(conn, [self._lamp(conn, alert, due, now_ms)])
+        else:
+            who = people.directory(conn, alert.org, None, (due.person_id, alert.answered_by))
+            leased, outgoing = self._leased(due, alert, who, self._place(conn, alert), now_ms)
+            if outgoing is None:
+                refused = dispatches.Outcome(False, permanent=True, error="no-method")
+                self.apply(conn, alert, Sent(due.id, refused), now_ms)
+            else:
+                dispatch_rows.save(conn, [leased])
+                heard.outgoing.append(outgoing)
+                heard.wake(leased.next_ms)
+
+    # -- inside
+
+    def _rows(self, conn: Connection, alert: Alert, event: escalation.Event) -> Rows:
+        """A message that went through changes its own row only; everything else may need to know everybody."""
+        if isinstance(event, Sent) and event.outcome.accepted:
+            sent = dispatch_rows.get(conn, event.dispatch_id)
+            return Rows(alert, () if sent is None else (sent,))
+        rows = alert_rows.rows(conn, alert)
+        if isinstance(event, Sent) and all(each.id != event.dispatch_id for each in rows.dispatches):
+            sent = dispatch_rows.get(conn, event.dispatch_id)
+            return rows if sent is None else replace(rows, dispatches=(*rows.dispatches, sent))
+        if isinstance(event, Take) and event.person_id not in rows.people.by_id:
+            more = people.directory(conn, alert.org, None, (event.person_id,))
+            return replace(rows, people=Directory({**rows.people.by_id, **more.by_id}))
+        return rows
+
+    def _store(self, conn: Connection, rows: Rows, changes: Changes, now_ms: int, place: notices.Place | None) -> None:
+        alert = changes.alert
+        assert alert is not None
+        heard = notes(conn)
+        if rows.alert is None or rows.alert.id != alert.id:
+            alert_rows.add(conn, alert)
+        else:
+            alert_rows.save(conn, alert)
+        if changes.answers:
+            alert_rows.add_answers(conn, changes.answers)
+            signals.answered(conn, alert.id, now_ms)
+        known = {each.id for each in rows.dispatches}
+        added: list[Dispatch] = []
+        changed: list[Dispatch] = []
+        for each in changes.dispatches:
+            if each.id in known:
+                changed.append(each)
+                if each.status == dispatches.CANCELLED:
+                    heard.cancelled.add(each.id)
+                elif each.status == dispatches.HANDED and each.kind == dispatches.NOTIFY:
+                    signals.handed(conn, alert.id, now_ms)
+                heard.wake(each.next_ms)
+                continue
+            if each.kind != dispatches.LAMP and each.channel in self.channels:
+                place = place or self._place(conn, alert)
+                leased, outgoing = self._leased(each, alert, rows.people, place, now_ms)
+                if outgoing is not None:
+                    heard.outgoing.append(outgoing)
+                    each = leased
+            added.append(each)
+            heard.wake(each.next_ms)
+        if added:
+            dispatch_rows.add(conn, added)
+            lamps = [self._lamp(conn, alert, each, now_ms) for each in added if each.kind == dispatches.LAMP]
+            if lamps:
+                dispatch_rows.save(conn, lamps)
+        if changed:
+            dispatch_rows.save(conn, changed)
+        if changes.entries:
+            timeline.add(conn, changes.entries)
+        heard.alerts.add(alert.id)
+        heard.wake(alert.due_ms)
+
+    def _place(self, conn: Connection, alert: Alert) -> notices.Place:
+        site, device, _ = devices.names(conn, alert.org, alert.device)
+        return notices.Place(site, device)
+
+    def _leased(
+        self, dispatch: Dispatch, alert: Alert, who: Directory, place: notices.Place, now_ms: int
+    ) -> tuple[Dispatch, Outgoing | None]:
+        """The dispatch leased by this process, and what to send; None if its person cannot be reached that way now."""
+        leased = dispatches.lease(dispatch, self.owner, now_ms)
+        address, secret, language = "", "", notices.DEFAULT_LANGUAGE
+        if dispatch.person_id is not None:
+            person = who.by_id.get(dispatch.person_id)
+            method = None
+            if person is not None:
+                method = next((each for each in person.methods if each.id == dispatch.method_id), None)
+            if person is None or method is None:
+                return dispatch, None
+            address, secret, language = method.address, method.secret, person.language
+        taker = who.by_id.get(alert.answered_by) if alert.answered_by is not None else None
+        message = notices.compose(leased, alert, place, language, taker.name if taker else "", self.base_url)
+        outgoing = Outgoing(leased.id, alert.id, leased.channel, address, secret, leased.class_, message)
+        return leased, outgoing
+
+    def _lamp(self, conn: Connection, alert: Alert, order: Dispatch, now_ms: int) -> Dispatch:
+        """Send a lamp order down, signed afresh, and say when to look at it again."""
+        sent = dispatches.lamp_sent(order, now_ms)
+        heard = notes(conn)
+        heard.wake(sent.next_ms)
+        _, _, gateway = devices.names(conn, alert.org, alert.device)
+        key = devices.signing_key(conn, alert.org, alert.device)
+        if sent.status == dispatches.FAILED or gateway is None or key is None:
+            return sent
+        word = order.target.removeprefix("lamp:")
+        frames = [
+            acks.of_signal(alert.org, alert.device, key, f"{b}-{n}", word, now_ms, alert.id, order.epoch)
+            for b, n in signals.newest_presses(conn, alert.id, LAMP_PRESSES)
+        ]
+        if frames:
+            downlink.add(conn, alert.org, gateway, frames, order.id, now_ms)
+            heard.downlinks.add((alert.org, gateway))
+        return sent

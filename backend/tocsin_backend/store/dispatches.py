@@ -1,0 +1,85 @@
+"""Reading and writing dispatches: the outbox."""
+
+from dataclasses import fields
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from ..domain import dispatches
+from ..domain.dispatches import Dispatch
+from . import tables
+
+_dispatch = tables.Dispatch.__table__  # type: ignore[attr-defined]
+_alert = tables.Alert.__table__  # type: ignore[attr-defined]
+
+COLUMNS = tuple(field.name for field in fields(Dispatch))
+_columns = [_dispatch.c[name] for name in COLUMNS]
+_mutable = (
+    "status", "attempts", "next_ms", "owner", "maybe_dup", "provider_id", "error", "handed_ms", "delivered_ms",
+    "seen_ms",
+)  # fmt: skip
+_insert = insert(_dispatch)
+_update = (
+    update(_dispatch)
+    .where(_dispatch.c.id == bindparam("key"))
+    .values({name: bindparam("new_" + name) for name in _mutable})
+)
+_get = select(*_columns).where(_dispatch.c.id == bindparam("key"))
+_due = (
+    select(*_columns)
+    .where(_dispatch.c.next_ms <= bindparam("now_ms"))
+    .order_by(_dispatch.c.class_, _dispatch.c.next_ms)
+    .limit(bindparam("limit"))
+)
+_earliest = select(func.min(_dispatch.c.next_ms))
+
+
+def get(conn: Connection, dispatch_id: str) -> Dispatch | None:
+    """The dispatch of this id."""
+    row = conn.execute(_get, {"key": dispatch_id}).one_or_none()
+    return None if row is None else Dispatch(*row)
+
+
+def add(conn: Connection, new: list[Dispatch]) -> None:
+    """Store new dispatches."""
+    conn.execute(_insert, [{name: getattr(each, name) for name in COLUMNS} for each in new])
+
+
+def save(conn: Connection, changed: list[Dispatch]) -> None:
+    """Store what may change of dispatches."""
+    conn.execute(
+        _update, [{"key": each.id, **{"new_" + name: getattr(each, name) for name in _mutable}} for each in changed]
+    )
+
+
+def due(conn: Connection, now_ms: int, limit: int) -> list[Dispatch]:
+    """Those to be looked at now, pending or leased, by class."""
+    return [Dispatch(*row) for row in conn.execute(_due, {"now_ms": now_ms, "limit": limit})]
+
+
+def earliest_ms(conn: Connection) -> int | None:
+    """When the next dispatch must be looked at."""
+    return conn.execute(_earliest).scalar_one_or_none()
+
+
+def clamp(conn: Connection, now_ms: int) -> None:
+    """After a start: no instant further ahead than its longest span (invariant 5)."""
+    for status, span_ms in (
+        (dispatches.PENDING, max(dispatches.LAMP_RETRY_MS)),
+        (dispatches.LEASED, dispatches.LEASE_MS),
+    ):
+        far = (_dispatch.c.status == status) & (_dispatch.c.next_ms > now_ms + span_ms)
+        conn.execute(update(_dispatch).where(far).values(next_ms=now_ms + span_ms))
+
+
+def expire_leases_of_others(conn: Connection, owner: str, now_ms: int) -> None:
+    """One process at a time runs on SQLite: whoever else holds a lease is dead, and nobody has to wait for its end."""
+    held = (_dispatch.c.status == dispatches.LEASED) & (_dispatch.c.owner != owner)
+    conn.execute(update(_dispatch).where(held).values(next_ms=now_ms))
+
+
+def hasten_lamps(conn: Connection, org: str, device: str, now_ms: int) -> bool:
+    """The post was just born: its lamp orders are repeated at once. True if there are any."""
+    mine = select(_alert.c.id).where(_alert.c.org == org, _alert.c.device == device)
+    waiting = (_dispatch.c.kind == dispatches.LAMP) & (_dispatch.c.status == dispatches.PENDING)
+    query = update(_dispatch).where(waiting, _dispatch.c.alert_id.in_(mine)).values(next_ms=now_ms)
+    return bool(conn.execute(query).rowcount)

@@ -1,0 +1,60 @@
+"""Signed frames on their way down, by gateway. A gateway acknowledges up to an id, and those rows are gone."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from . import tables
+
+_downlink = tables.Downlink.__table__  # type: ignore[attr-defined]
+
+_insert = insert(_downlink)
+_after = (
+    select(_downlink.c.id, _downlink.c.topic, _downlink.c.frame)
+    .where(
+        _downlink.c.org == bindparam("of_org"),
+        _downlink.c.gateway == bindparam("of_gateway"),
+        _downlink.c.id > bindparam("after"),
+    )
+    .order_by(_downlink.c.id)
+    .limit(bindparam("limit"))
+)
+_replace = delete(_downlink).where(_downlink.c.dispatch_id == bindparam("of_dispatch"))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    id: int
+    topic: str
+    frame: bytes
+
+
+def add(
+    conn: Connection, org: str, gateway: str, frames: list[tuple[str, bytes]], dispatch_id: str, now_ms: int
+) -> None:
+    """Queue the frames of one order in place of its earlier tries: the queue of an absent gateway stays short."""
+    conn.execute(_replace, {"of_dispatch": dispatch_id})
+    rows = [
+        {
+            "org": org,
+            "gateway": gateway,
+            "topic": topic,
+            "frame": frame,
+            "dispatch_id": dispatch_id,
+            "created_ms": now_ms,
+        }
+        for topic, frame in frames
+    ]
+    conn.execute(_insert, rows)
+
+
+def after(conn: Connection, org: str, gateway: str, after_id: int, limit: int = 500) -> list[Frame]:
+    """The frames of a gateway after this id, in order."""
+    values = {"of_org": org, "of_gateway": gateway, "after": after_id, "limit": limit}
+    return [Frame(row[0], row[1], bytes(row[2])) for row in conn.execute(_after, values)]
+
+
+def acknowledge(conn: Connection, org: str, gateway: str, upto: int) -> int:
+    """The broker took everything up to this id: how many rows that ends."""
+    mine = (_downlink.c.org == org) & (_downlink.c.gateway == gateway) & (_downlink.c.id <= upto)
+    return conn.execute(delete(_downlink).where(mine)).rowcount

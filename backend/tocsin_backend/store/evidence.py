@@ -1,0 +1,26 @@
+"""Refused frames, kept as evidence up to a bound."""
+
+from sqlalchemy import Connection, func, insert, select
+
+from . import tables
+
+_evidence = tables.Evidence.__table__  # type: ignore[attr-defined]
+_insert = insert(_evidence)
+
+
+def add(conn: Connection, at_ms: int, org: str, gateway: str, topic: str, frame: bytes, reason: str) -> None:
+    """Keep one refused frame."""
+    values = {"at_ms": at_ms, "org": org, "gateway": gateway, "topic": topic, "frame": frame, "reason": reason}
+    conn.execute(_insert, values)
+
+
+def count(conn: Connection) -> int:
+    """How many are kept."""
+    return conn.execute(select(func.count()).select_from(_evidence)).scalar_one()
+
+
+def newest(conn: Connection, org: str, limit: int = 100) -> list[tuple[int, str, str, str]]:
+    """(instant, gateway, topic, reason) of an organisation's last refused frames, the newest first."""
+    columns = (_evidence.c.at_ms, _evidence.c.gateway, _evidence.c.topic, _evidence.c.reason)
+    query = select(*columns).where(_evidence.c.org == org).order_by(_evidence.c.id.desc()).limit(limit)
+    return [(row[0], row[1], row[2], row[3]) for row in conn.execute(query)]

@@ -1,0 +1,143 @@
+"""Signals, append-only, and the ledgers of presses."""
+
+from dataclasses import dataclass, fields
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from ..domain.latency import Ledger
+from . import tables
+from .dialect import insert_or_nothing
+
+_signal = tables.Signal.__table__  # type: ignore[attr-defined]
+_ledger = tables.Ledger.__table__  # type: ignore[attr-defined]
+_alert = tables.Alert.__table__  # type: ignore[attr-defined]
+
+_insert = {name: insert_or_nothing(_signal, name) for name in ("sqlite", "postgresql")}
+_insert_ledger = insert(_ledger)
+_known = (
+    select(_signal.c.alert_id, _alert.c.status, _alert.c.epoch, _alert.c.silent)
+    .select_from(_signal.outerjoin(_alert, _alert.c.id == _signal.c.alert_id))
+    .where(
+        _signal.c.org == bindparam("org"),
+        _signal.c.device == bindparam("device"),
+        _signal.c.b == bindparam("b"),
+        _signal.c.n == bindparam("n"),
+    )
+)
+_presses = (
+    select(_signal.c.b, _signal.c.n)
+    .where(_signal.c.alert_id == bindparam("key"), _signal.c.kind == "press")
+    .order_by(_signal.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_handed = (
+    update(_ledger)
+    .where(_ledger.c.alert_id == bindparam("key"), _ledger.c.handed_ms.is_(None))
+    .values(handed_ms=bindparam("at_ms"))
+)
+_answered = (
+    update(_ledger)
+    .where(_ledger.c.alert_id == bindparam("key"), _ledger.c.answered_ms.is_(None))
+    .values(answered_ms=bindparam("at_ms"))
+)
+_mine = (
+    _ledger.c.org == bindparam("of_org"),
+    _ledger.c.device == bindparam("of_device"),
+    _ledger.c.b == bindparam("of_b"),
+    _ledger.c.n == bindparam("of_n"),
+)
+_contact = select(_ledger.c.contact_ms).where(*_mine)
+_lamp = {
+    lamp: update(_ledger).where(*_mine, _ledger.c[column].is_(None)).values({column: bindparam("at_ms")})
+    for lamp, column in (
+        ("stored", "lamp_sent_ms"),
+        ("fallback", "lamp_sent_ms"),
+        ("answered", "lamp_answered_ms"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The row of a signal: the fields of the table `signal`, by the same names."""
+
+    org: str
+    device: str
+    b: int
+    n: int
+    channel: str
+    kind: str
+    contact_ms: int
+    quality: str
+    gateway: str
+    received_ms: int
+    held_ms: int
+    stored_ms: int
+    tries: int
+    frame: bytes
+    alert_id: str | None
+
+
+_names = tuple(field.name for field in fields(Signal))
+_hops = tuple(field.name for field in fields(Ledger))
+
+
+def add(conn: Connection, signal: Signal) -> bool:
+    """Store a signal; False when (device, b, n) is known already: the unique constraint decides, never a look first."""
+    values = {name: getattr(signal, name) for name in _names}
+    return conn.execute(_insert[conn.dialect.name], values).rowcount == 1
+
+
+def known(conn: Connection, org: str, device: str, b: int, n: int) -> tuple[str | None, str | None, int, bool] | None:
+    """(alert id, its status, its epoch, silent) of a stored signal; Nones and 0 where it has no alert."""
+    row = conn.execute(_known, {"org": org, "device": device, "b": b, "n": n}).one_or_none()
+    return None if row is None else (row[0], row[1], row[2] or 0, bool(row[3]))
+
+
+def newest_presses(conn: Connection, alert_id: str, limit: int) -> list[tuple[int, int]]:
+    """(b, n) of the last presses of an alert, the newest first."""
+    return [(row[0], row[1]) for row in conn.execute(_presses, {"key": alert_id, "limit": limit})]
+
+
+def add_ledger(conn: Connection, signal: Signal, ledger: Ledger) -> None:
+    """Open the ledger of a press."""
+    key = {"org": signal.org, "device": signal.device, "b": signal.b, "n": signal.n, "alert_id": signal.alert_id}
+    conn.execute(_insert_ledger, {**key, **{name: getattr(ledger, name) for name in _hops}})
+
+
+def handed(conn: Connection, alert_id: str, at_ms: int) -> None:
+    """A channel accepted a notice of this alert: the first one counts."""
+    conn.execute(_handed, {"key": alert_id, "at_ms": at_ms})
+
+
+def answered(conn: Connection, alert_id: str, at_ms: int) -> None:
+    """A person took the alert: the first answer after each press counts."""
+    conn.execute(_answered, {"key": alert_id, "at_ms": at_ms})
+
+
+def contact_ms(conn: Connection, org: str, device: str, b: int, n: int) -> int | None:
+    """The contact instant in a press's ledger."""
+    key = {"of_org": org, "of_device": device, "of_b": b, "of_n": n}
+    return conn.execute(_contact, key).scalar_one_or_none()
+
+
+def lamp(conn: Connection, org: str, device: str, b: int, n: int, which: str, at_ms: int) -> None:
+    """The post confirmed a lamp: the first time counts."""
+    if which in _lamp:
+        conn.execute(_lamp[which], {"of_org": org, "of_device": device, "of_b": b, "of_n": n, "at_ms": at_ms})
+
+
+def hop_durations(conn: Connection, since_ms: int) -> dict[str, list[int]]:
+    """For each hop after contact, the ms it took, of every press stored since: what latency.summary takes."""
+    found: dict[str, list[int]] = {name.removesuffix("_ms"): [] for name in _hops[1:]}
+    query = select(*(_ledger.c[name] for name in _hops)).where(_ledger.c.stored_ms >= since_ms)
+    for row in conn.execute(query):
+        for name, at_ms in zip(_hops[1:], row[1:], strict=True):
+            if at_ms is not None:
+                found[name.removesuffix("_ms")].append(at_ms - row[0])
+    return found
+
+
+def count(conn: Connection) -> int:
+    """How many signals are stored."""
+    return conn.execute(select(func.count()).select_from(_signal)).scalar_one()
