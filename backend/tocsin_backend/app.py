@@ -54,9 +54,9 @@ def build(settings: Settings, clock: Clock) -> Services:
         each.name: each
         for each in (
             ConsoleChannel(),
-            Webhook(settings.webhook_private_networks),
+            Webhook(clock, settings.webhook_private_networks),
             Email(
-                host=settings.smtp_host, port=settings.smtp_port, security=settings.smtp_security,
+                clock, host=settings.smtp_host, port=settings.smtp_port, security=settings.smtp_security,
                 user=settings.smtp_user, password=read_smtp_password(settings), sender=settings.smtp_from,
             ),
         )
