@@ -22,9 +22,22 @@ MAY_IMPORT = {
     "tocsin_gateway": ("tocsin_wire",),
     "tocsin_backend.domain": (),
     "tocsin_backend.store": ("tocsin_backend.domain",),
-    "tocsin_backend.ingest": ("tocsin_wire", "tocsin_backend.domain", "tocsin_backend.store"),
-    "tocsin_backend.engine": (
+    "tocsin_backend.acks": ("tocsin_wire", "tocsin_backend.domain", "tocsin_backend.store"),
+    "tocsin_backend.outbox": (
+        "tocsin_backend.acks",
+        "tocsin_backend.domain",
+        "tocsin_backend.store",
+        "tocsin_backend.channels",
+    ),
+    "tocsin_backend.ingest": (
         "tocsin_wire",
+        "tocsin_backend.acks",
+        "tocsin_backend.outbox",
+        "tocsin_backend.domain",
+        "tocsin_backend.store",
+    ),
+    "tocsin_backend.engine": (
+        "tocsin_backend.outbox",
         "tocsin_backend.domain",
         "tocsin_backend.store",
         "tocsin_backend.channels",
