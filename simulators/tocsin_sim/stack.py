@@ -45,6 +45,7 @@ class Ports:
     broker: int = 0
     broker_client: int = 0  # NATS's own protocol, which no login may use
     backend: int = 0
+    gateway_status: int = 0
 
 
 def now_ms() -> int:
@@ -73,9 +74,9 @@ def free_port(taken: Sequence[int] = ()) -> int:
 
 
 class Stack:
-    """See the module. `environment` adds to what backend and gateway are told; `wrapper` replaces `python -m` in tests.
+    """See the module. The constructor makes the folder and enrols the organisation and its gateway; `start` starts.
 
-    Not started by the constructor, which only makes the folder: enrol first or after, both work.
+    `environment` adds to the backend's. Enrol before the start or after, both work.
     """
 
     def __init__(
@@ -119,11 +120,25 @@ class Stack:
             [sys.executable, "-m", "tocsin_backend.cli", "serve"],
             self.folder / "backend",
             self.environment,
-            self._backend_answers,
+            lambda: answers(self.ports.backend, "/healthz"),
         )
         self.database_file = self.folder / "backend" / "tocsin.db"
         self._enrol(org_name)
-        self.gateway = self._gateway_process()
+        plain = {name: text for name, text in self.environment.items() if not name.startswith("TOCSIN_")}
+        self.gateway = Process(
+            "gateway",
+            [sys.executable, "-m", "tocsin_gateway.cli"],
+            self.folder / "gateway",
+            {
+                **plain,
+                "TOCSIN_GATEWAY_CREDENTIALS": str(self.folder / "gateway" / "credentials.json"),
+                "TOCSIN_GATEWAY_DATA": str(self.folder / "gateway" / "spool"),
+                "TOCSIN_GATEWAY_BACKEND_URL": self.url,
+                "TOCSIN_GATEWAY_BROKER_PORT": str(self.ports.broker),
+                "TOCSIN_GATEWAY_STATUS_PORT": str(self.ports.gateway_status),
+            },
+            lambda: answers(self.ports.gateway_status, "/healthz"),
+        )
 
     # -- enrolment
 
@@ -223,9 +238,6 @@ class Stack:
             settled[name] = usable[0] if usable else free_port(list(settled.values()))
         kept.write_text(json.dumps(settled))
         return Ports(**settled)
-
-    def _backend_answers(self) -> bool:
-        return answers(self.ports.backend, "/healthz")
 
 
 def answers(port: int, path: str) -> bool:

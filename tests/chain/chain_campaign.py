@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chain_oracle import Lit, Pressed, Tables, Tone, Verdict, judge
+from chain_oracle import MS, STEADY_MS, Lit, Pressed, Tables, Tone, Verdict, judge
 from tocsin_backend.enrolment import Contact, SiteDetails
 from tocsin_sim.board import FIRMWARE, Board, Event
 from tocsin_sim.broker import BrokerError
@@ -91,7 +91,7 @@ class Post:
 
     def _see(self, at_ns: int, colour: str) -> None:
         if colour != self._colour:
-            if self._colour in COLOURS:
+            if self._colour in COLOURS and at_ns - self._since_ns >= STEADY_MS * MS:
                 self.shown.append(Lit(self.device, self._since_ns, at_ns, COLOURS[self._colour]))
             self._colour, self._since_ns = colour, at_ns
 
