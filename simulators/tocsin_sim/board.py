@@ -38,6 +38,7 @@ STAND_INS = Path(__file__).resolve().with_name("standins")
 BLOCK_BYTES = 4096
 FLASH_BYTES = 2 * 1024 * 1024  # the file system's part of a 4 MB ESP32
 HEAP_BYTES = 96 * 1024  # the firmware's own; what the stand-ins take is measured and added
+HOLES_BYTES = 48 * 1024  # room for the holes between the stand-ins, filled before the firmware begins
 RTC_BYTES = 4096
 JOIN_MS = 150  # how long joining the access point takes
 BOOT_S = 0.05  # from reset to the first line of boot.py, on top of the interpreter's own start
@@ -365,6 +366,7 @@ class Board:
             control_reader, control_writer = os.pipe()
             argv = self._argv()
             told = {"argv": argv, "reset_cause": self._cause, "event_fd": event_writer, "control_fd": control_reader}
+            told["free_bytes"] = self.settings["heap_bytes"] * 62 // 63  # the rest is the collector's own table
             told |= {name: self.settings[name] for name in TOLD_INSIDE}
             (self.folder / "start.json").write_text(json.dumps(told))
             with open(self.folder / "console.log", "ab") as log, self._changed:  # noqa: PTH123
@@ -414,7 +416,7 @@ class Board:
             self._note(Event(now_ns, "exit", (str(status), self._cause)))
 
     def _argv(self) -> list[str]:
-        heap = self.settings["heap_bytes"] + stand_ins_heap_bytes()
+        heap = self.settings["heap_bytes"] + stand_ins_heap_bytes() + HOLES_BYTES
         script = str(STAND_INS / "start.py")
         return [*toolchain.micropython(), "-X", f"heapsize={heap}", script, str(self.folder)]
 
@@ -593,7 +595,9 @@ def _measured_heap_bytes(folder: Path) -> int:
         started = [*toolchain.micropython(), "-X", "heapsize=1m", str(STAND_INS / "start.py"), str(place)]
         settings = {"flash_bytes": 16 * BLOCK_BYTES, "reset_cause": "power", "unique_id": "00" * 6, "join_ms": 1}
         settings |= {"event_fd": event_writer, "control_fd": control_reader, "cut_at": 0, "tear": "nothing"}
-        (place / "start.json").write_text(json.dumps({"argv": started, "ticks_start_ms": 0, **settings}))
+        (place / "start.json").write_text(
+            json.dumps({"argv": started, "ticks_start_ms": 0, "free_bytes": 1 << 30, **settings})
+        )
         fresh = [*toolchain.micropython(), str(STAND_INS / "make_flash.py"), "flash.bin", str(16 * BLOCK_BYTES), "none"]
         (place / "none.list").touch()
         subprocess.run([*fresh, "format"], cwd=place, env=environment(), check=True, timeout=30)

@@ -160,11 +160,12 @@ def _on_signal(_signal):
 def _pump(_):
     global _asked, _deferred
     _asked = False
+    # The contacts move and the alarms ring whatever the processor does: what they queue waits for it, up to eight.
+    _read_host()
+    _run_clocks()
     if _masks:
         _deferred = True
         return
-    _read_host()
-    _run_clocks()
     while _queue:
         callback, argument = _queue.pop(0)
         try:

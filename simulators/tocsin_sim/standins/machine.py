@@ -350,7 +350,7 @@ class RTC:
         if data is None:
             size = stored[8] | stored[9] << 8
             return bytes(memoryview(stored)[16 : 16 + min(size, RTC._SIZE)])
-        data = bytes(data)
+        data = data.encode() if isinstance(data, str) else bytes(data)
         if len(data) > RTC._SIZE:
             raise ValueError("buffer too long")
         stored[16 : 16 + len(data)] = data

@@ -100,6 +100,7 @@ class WLAN:
         if status != self._status:
             self._status = status
             _board.report("wifi", status)
+            _settle()
 
     def tick(self, _now_us):
         self._become(STAT_GOT_IP)
@@ -113,9 +114,12 @@ class WLAN:
             self._join()
 
 
-def carries():
-    """True when a packet sent now would travel."""
-    return flows and WLAN(STA_IF)._status == STAT_GOT_IP
+carries = False  # a packet sent now would travel
+
+
+def _settle():
+    global carries
+    carries = flows and WLAN(STA_IF)._status == STAT_GOT_IP
 
 
 def _set_up(words):
@@ -127,6 +131,7 @@ def _set_up(words):
 def _set_flows(words):
     global flows
     flows = words[0] == "1"
+    _settle()
 
 
 _board.on_host("wifi", _set_up)

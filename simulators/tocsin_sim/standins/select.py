@@ -36,23 +36,30 @@ class poll:
         self._owners = [pair for pair in self._owners if pair[0] is not stream]
 
     def poll(self, timeout_ms=-1):
-        return [(self._owner(found[0]), found[1]) for found in self._wait(timeout_ms)]
+        if not network.carries:
+            timeout_ms = self._wait(timeout_ms)
+        for stream, _ in self._owners:
+            if isinstance(stream, socket.socket) and stream.late:
+                stream.resume()
+        found = self._real.poll(timeout_ms)
+        if found:
+            found = [(self._owner(one[0]), one[1]) for one in found]
+            if not network.carries:
+                return []
+        return found
 
     def ipoll(self, timeout_ms=-1, _flags=0):
         return iter(self.poll(timeout_ms))
 
     def _wait(self, timeout_ms):
+        """Let time pass until packets pass; what is left of the timeout."""
         start_ms = utime.ticks_ms()
-        while not network.carries():
-            if timeout_ms >= 0 and utime.ticks_ms() - start_ms >= timeout_ms:
-                return []
-            utime.sleep(min(5, timeout_ms) / 1000 if timeout_ms >= 0 else 0.005)
-        for stream, _ in self._owners:
-            if isinstance(stream, socket.socket):
-                stream.resume()
-        if timeout_ms >= 0:
-            timeout_ms = max(0, timeout_ms - (utime.ticks_ms() - start_ms))
-        return self._real.poll(timeout_ms)
+        while not network.carries:
+            left_ms = timeout_ms - (utime.ticks_ms() - start_ms)
+            if timeout_ms >= 0 and left_ms <= 0:
+                return 0
+            utime.sleep((min(5, left_ms) if timeout_ms >= 0 else 5) / 1000)
+        return max(0, timeout_ms - (utime.ticks_ms() - start_ms)) if timeout_ms >= 0 else -1
 
     def _owner(self, real):
         for stream, inside in self._owners:

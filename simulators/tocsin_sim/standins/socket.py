@@ -31,6 +31,7 @@ class socket:
     def _start(self, real):
         self.real = real
         self._timeout_ms = None  # None: for ever; 0: never wait
+        self.late = False  # something waits for packets to pass again
         self._waiting = b""
         self._address = None  # of a connection asked for while nothing passed
 
@@ -55,6 +56,7 @@ class socket:
     def connect(self, address):
         self._need_route()
         if not network.flows and not self._silence():
+            self.late = True
             self._address = address  # the first packets are lost; TCP sends them again
             raise OSError(_EINPROGRESS)
         self.real.connect(address)
@@ -107,6 +109,7 @@ class socket:
             return self.real.write(data) if self._silence() else None
         taken = bytes(memoryview(data)[:room])
         self._waiting += taken
+        self.late = True
         return len(taken)
 
     def send(self, data):
@@ -134,14 +137,16 @@ class socket:
 
     def _flows(self):
         """Whether packets pass; the first call after they pass again sends what had to wait."""
-        if not network.carries():
+        if not network.carries:
             return False
-        if self._address is not None:
-            address, self._address = self._address, None
-            self.real.connect(address)
-        if self._waiting:
-            waiting, self._waiting = self._waiting, b""
-            self.real.write(waiting)
+        if self.late:
+            self.late = False
+            if self._address is not None:
+                address, self._address = self._address, None
+                self.real.connect(address)
+            if self._waiting:
+                waiting, self._waiting = self._waiting, b""
+                self.real.write(waiting)
         return True
 
     def resume(self):
@@ -164,7 +169,7 @@ class socket:
 
 
 def getaddrinfo(host, port, *options):
-    if not network.carries():
+    if not network.carries:
         raise OSError(-202)
     return usocket.getaddrinfo(host, port, *options)
 
