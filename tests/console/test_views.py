@@ -13,6 +13,7 @@ from tocsin_backend.console.pages import Pages
 from tocsin_backend.console.routes import inside
 from tocsin_backend.console.stream import Board, Read, counts
 from tocsin_backend.domain import alerts as domain
+from tocsin_backend.domain import liveness, rights
 
 FR, EN = read_languages()["fr"], read_languages()["en"]
 PARIS = ZoneInfo("Europe/Paris")
@@ -289,6 +290,14 @@ def test_every_reason_to_close_has_words():
     assert set(domain.REASONS) | {domain.CLEARED_BY_ITSELF} == set(phrases.REASONS)
     assert [code for code, _ in views.reasons(alert(category="technical"), FR)] == ["technical", "test", "duplicate"]
     assert "technical" not in dict(views.reasons(alert(), FR))
+
+
+def test_every_role_presence_and_state_of_a_notice_has_words():
+    assert set(phrases.ROLES) == set(rights.ROLES)
+    assert set(phrases.PRESENCES) == set(liveness.STATES)
+    assert set(phrases.NOTICE_STATES) == {
+        "pending", "leased", "handed", "delivered", "seen", "failed", "cancelled",
+    }  # fmt: skip
 
 
 # -- posts and sites

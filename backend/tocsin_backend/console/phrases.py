@@ -63,10 +63,8 @@ LAMPS = {
 ROLES = {
     "administrator": N_("administrators"),
     "supervisor": N_("supervisors"),
-    "school_head": N_("heads of school"),
     "technician": N_("technicians"),
     "observer": N_("observers"),
-    "association": N_("associations"),
 }
 HOPS = {
     "published": N_("Post: contact, journal, sending"),
@@ -91,7 +89,6 @@ DEEDS = {
     "token": N_("The page was too old to act from. It has been read again: try once more."),
     "signed-out": N_("Your session is over: log in again. Nothing was done."),
     "stale": N_("The alert was raised again meanwhile. Look at it, then try once more."),
-    "second-person": N_("A silent alert is closed by a second person, not by the one who took it."),
     "unavailable": N_("Not done: the server cannot write just now. Try again."),
 }
 

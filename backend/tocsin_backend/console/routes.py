@@ -32,7 +32,7 @@ from tocsin_backend.console.stream import Live, counts
 from tocsin_backend.domain import rights
 from tocsin_backend.domain.alerts import REASONS
 from tocsin_backend.engine import Engine
-from tocsin_backend.errors import Forbidden, Invalid, NotFound, Unavailable
+from tocsin_backend.errors import Forbidden, NotFound, Unavailable
 from tocsin_backend.store import accounts as people
 from tocsin_backend.store import board, enrolment
 from tocsin_backend.store.accounts import PersonRow, SessionRow
@@ -93,15 +93,7 @@ class Console:
         self.router = self._router()
 
     def _router(self) -> APIRouter:
-        @asynccontextmanager
-        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            live = asyncio.create_task(self.live.run(), name="console-live")
-            try:
-                yield
-            finally:
-                live.cancel()
-
-        router = APIRouter(prefix="/console", include_in_schema=False, lifespan=lifespan)
+        router = APIRouter(prefix="/console", include_in_schema=False, lifespan=self._lifespan)
         router.add_api_route("", self.list_page, methods=["GET"])
         router.add_api_route("/alerts", self.snapshot, methods=["GET"])
         router.add_api_route("/live", self.stream, methods=["GET"])
@@ -117,6 +109,15 @@ class Console:
         router.add_api_route("/language", self.set_language, methods=["POST"])
         router.add_api_route("/static/{version}/{name}", self.assets.answer, methods=["GET"])
         return router
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        live = asyncio.create_task(self.live.run(), name="console-live")
+        try:
+            yield
+        finally:
+            live.cancel()
+            await asyncio.gather(live, return_exceptions=True)
 
     # -- who is asking
 
@@ -289,23 +290,27 @@ class Console:
 
     # -- deeds
 
-    def take(self, request: Request, alert_id: str, csrf: Annotated[str, Form()] = "") -> Response:
-        """The person takes the alert, unless somebody has it already."""
+    def take(
+        self,
+        request: Request,
+        alert_id: str,
+        csrf: Annotated[str, Form()] = "",
+        epoch: Annotated[int | None, Form()] = None,
+    ) -> Response:
+        """The person takes the alert, unless somebody has it already; `epoch` is the one that the page showed."""
         who = self.visitor(request)
         if who is None:
             return self.signed_out(request)
-        code = self.refusal(who, csrf, "answer") or self.try_to_take(who, alert_id)
+        code = self.refusal(who, csrf, "answer") or self.try_to_take(who, alert_id, epoch)
         return self.answer_deed(who, request, alert_id, code, "/console")
 
-    def try_to_take(self, who: Visitor, alert_id: str) -> str:
-        with self.parts.database.read() as conn:
-            alert = board.alert(conn, who.person.org, alert_id)
-        if alert is None:
-            return "missing"
+    def try_to_take(self, who: Visitor, alert_id: str, epoch: int | None) -> str:
         try:
-            outcome = self.parts.engine.answer(who.person.org, alert_id, who.person.id, CHANNEL)
+            outcome = self.parts.engine.answer(who.person.org, alert_id, who.person.id, CHANNEL, epoch)
         except NotFound:
             return "missing"
+        except Forbidden:
+            return "forbidden"
         except Unavailable:
             return "unavailable"
         return {"won": "taken", "taken": "taken-by", "late": "already-closed", "stale": "stale"}[outcome]
@@ -333,9 +338,7 @@ class Console:
         except NotFound:
             return "missing"
         except Forbidden:
-            return "second-person"
-        except Invalid:
-            return "reason"
+            return "forbidden"
         except Unavailable:
             return "unavailable"
         return "closed" if outcome == "closed" else "already-closed"

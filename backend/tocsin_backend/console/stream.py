@@ -144,7 +144,7 @@ def _json(value: object) -> str:
 
 
 class Live:
-    """See the module. `session_ends(token_hashes)` says which of the sessions are over."""
+    """See the module. `over(token_hashes)` says which of those sessions have ended."""
 
     def __init__(
         self,

@@ -173,7 +173,7 @@ document.addEventListener("submit", async (event) => {
     button.dataset.sending = "true";
     button.setAttribute("aria-disabled", "true");
   }
-  const answer = await send(url, form);
+  const answer = await send(url, form, button);
   if (button) {
     delete button.dataset.sending;
     button.removeAttribute("aria-disabled");

@@ -4,15 +4,15 @@
 import { fetchWithin } from "./live.js";
 
 /**
- * Send one form. Resolves to `{delivered, ok, say, row, next}`; `delivered` false means that nobody knows whether the
+ * Send one form as `button` would. Resolves to `{delivered, ok, say, row, next}`; `delivered` false means that nobody knows whether the
  * server did it: the page must not pretend either way.
  */
-export async function send(url, form) {
+export async function send(url, form, button) {
   try {
     const answer = await fetchWithin(url, {
       method: "POST",
       headers: { Accept: "application/json" },
-      body: new URLSearchParams(new FormData(form)),
+      body: new URLSearchParams(new FormData(form, button)),
     });
     const body = JSON.parse(answer.body);
     return { delivered: true, ok: answer.ok, say: body.say, row: body.row ?? null, next: body.next ?? null };
