@@ -163,16 +163,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, as_json: bool = False) -> int:
-    """Runs the server until SIGINT or SIGTERM; the exit status. Raises SettingsError when the port cannot be had."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # A thread that verifies a digest of beats must not keep the event loop, and with it a press, waiting for 5 ms.
-    sys.setswitchinterval(SWITCH_SECONDS)
-    app = create_app(settings)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises SettingsError when the address cannot be had."""
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Accepted connections inherit it: an answer to a press must not wait for the ACK of the one before.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -183,12 +176,29 @@ def serve(settings: Settings, as_json: bool = False) -> int:
         listener.close()
         where = f"{settings.host}:{settings.port}"
         raise SettingsError(f"{where} cannot be listened on: {error.strerror} (TOCSIN_HOST, TOCSIN_PORT)") from None
+    return listener
+
+
+def server(app: FastAPI, settings: Settings, as_json: bool = False) -> Server:
+    """The HTTP server of the application; `run(sockets=[listener])` serves."""
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", ws="none", lifespan="on", access_log=False, log_config=None,
         server_header=False, date_header=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS, proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
     )  # fmt: skip
-    server = Server(config, app, as_json)
-    server.run(sockets=[listener])
-    return 0 if server.started else 3
+    return Server(config, app, as_json)
+
+
+def serve(settings: Settings, as_json: bool = False) -> int:
+    """Runs the server until SIGINT or SIGTERM; the exit status. Raises TocsinError when it cannot start."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # A thread that verifies a digest of beats must not keep the event loop, and with it a press, waiting for 5 ms.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    app = create_app(settings)
+    listener = listen(settings)
+    running = server(app, settings, as_json)
+    running.run(sockets=[listener])
+    return 0 if running.started else 3
