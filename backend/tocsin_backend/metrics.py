@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -22,6 +22,10 @@ class Metrics:
 
     def __init__(self, database: Database, ingest: Ingest, now_ms: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
+        self.envelopes = Counter(
+            "tocsin_envelopes", "Envelopes answered: stored, duplicate or refused", ["answer"], registry=self.registry
+        )
+        self.beats = Counter("tocsin_beats", "Beats received, refused ones too", registry=self.registry)
         self.ingest_seconds = Histogram(
             "tocsin_ingest_seconds", "From a batch of envelopes received to its answer", buckets=INGEST_BUCKETS,
             registry=self.registry,
@@ -50,15 +54,10 @@ class _Passed(Collector):
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        accepted = CounterMetricFamily("tocsin_frames_accepted", "Frames verified and taken", labels=["channel"])
-        for channel, number in sorted(self._ingest.accepted.items()):
-            accepted.add_metric([channel], number)
         refused = CounterMetricFamily("tocsin_evidence", "Frames refused, by reason", labels=["reason"])
         for reason, number in sorted(self._ingest.refused.items()):
             refused.add_metric([reason], number)
-        yield accepted
         yield refused
-        yield CounterMetricFamily("tocsin_duplicates", "Signals that were known already", self._ingest.duplicates)
         figures = self._database.figures
         yield CounterMetricFamily("tocsin_commits", "Transactions committed", figures.commits)
         yield CounterMetricFamily("tocsin_jobs", "Jobs of the database's writer", figures.jobs)

@@ -258,6 +258,7 @@ def test_connections_have_no_nagle_delay(house):
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()
     with socket.create_connection((host, int(port)), timeout=10) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = time.monotonic()
         for _ in range(40):
             raw.sendall(head)  # head and body apart, as http.client sends them

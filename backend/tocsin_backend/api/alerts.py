@@ -190,12 +190,12 @@ def get_alert(alert_id: str, who: Sees, parts: Parts) -> AlertDetail:
 class AnswerBody(BaseModel):
     """`epoch`: the alert's epoch as the person saw it; an answer to an older one is recorded and changes nothing."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     epoch: Annotated[int, Field(ge=1, le=2**31)]
 
 
 class CloseBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     reason: Literal[REASONS]  # type: ignore[valid-type]
     text: Annotated[str, Field(max_length=TEXT_MAX)] = ""
 
@@ -203,7 +203,7 @@ class CloseBody(BaseModel):
 class EscalateBody(BaseModel):
     """What the person saw; when the alert has moved on since, nothing changes."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
     epoch: Annotated[int, Field(ge=1, le=2**31)]
     pass_: Annotated[int, Field(alias="pass", ge=1, le=2**31)]
     step: Annotated[int, Field(ge=0, le=2**31)]

@@ -129,7 +129,7 @@ def get_policy(policy: str, who: Sees, parts: Parts) -> PolicyShape:
 class PolicyBody(BaseModel):
     """`toml` is the file's text; its format is in backend/README.md."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     toml: Annotated[str, Field(max_length=200_000)]
 
 

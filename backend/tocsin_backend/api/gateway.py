@@ -167,6 +167,8 @@ async def envelopes(request: Request) -> Response:
     if not all(_count(row.get("id")) for row in rows):
         raise ApiError(422, "invalid", "an envelope has no id: it could not be answered")
     answers = await settled(parts.ingest.envelopes_later(org, gateway, rows))
+    for answer in answers:
+        parts.metrics.envelopes.labels(answer["r"]).inc()
     parts.metrics.ingest_seconds.observe(time.perf_counter() - began)
     return _json({"answers": answers})
 
@@ -176,6 +178,7 @@ async def beats(request: Request) -> Response:
     parts = services_of(request)
     org, gateway = await _gateways(request).who(request)
     rows = await _rows(request, "beats", BEATS_MAX)
+    parts.metrics.beats.inc(len(rows))
     return _json(await asyncio.to_thread(parts.ingest.beats, org, gateway, rows))
 
 
