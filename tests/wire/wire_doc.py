@@ -151,7 +151,8 @@ def topics_table() -> str:
 
 def messages_tables() -> str:
     parts = []
-    for channel, fields in messages.FIELDS.items():
+    for channel in messages.FIELDS:
+        fields = messages.fields(channel)
         parts.append(f"### `{channel}`\n\n| field | required | value | meaning |\n|---|---|---|---|")
         meanings = FIELD_MEANINGS[channel]
         assert list(meanings) == [name for name, _, _ in fields], f"{channel}: describe exactly its fields, in order"

@@ -1,8 +1,8 @@
 """The messages: which fields each channel carries, and the two calls that everybody uses, `seal` and `unseal`.
 
-A field is (name, required, rule). A rule is a tuple of allowed strings, or (INT, low, high), or (TEXT, longest), or
-NAME, or LINES. Unknown fields are carried and ignored, so that a newer minor version can add some. What each field
-means is written in WIRE.md, and a test keeps the two in step.
+A field has a name, whether it is required, and a rule. A rule is a tuple of allowed strings, or (INT, low, high), or
+(TEXT, longest), or NAME, or LINES. Unknown fields are carried and ignored, so that a newer minor version can add some.
+What each field means is written in WIRE.md, and a test keeps the two in step.
 """
 
 from . import codec, signing, topics
@@ -16,92 +16,55 @@ TEXT = "text"
 NAME = "name"
 LINES = "lines"
 
+_MINOR = (INT, 1, 255)
 _COUNT = (INT, 0, MAX_INT)
-_V = ("v", True, (INT, 1, 255))
-_T = ("t", True, (INT, 0, 2**40))
-_Q = ("q", True, ("ntp", "gw", "rtc", "none"))
-_SESSION = ("s", True, (TEXT, 24))
-_SIGNAL = (
-    _V,
-    ("b", True, (INT, 1, 2**31)),
-    ("n", True, (INT, 1, 2**31)),
-    _T,
-    _Q,
-    ("age", True, _COUNT),
-    ("try", True, (INT, 1, 2**31)),
-)
+_ORDINAL = (INT, 1, 2**31)
+_SECONDS = (INT, 0, 2**40)
+_QUALITY = ("ntp", "gw", "rtc", "none")
+_NAMED = (TEXT, 24)  # a session or a signal
+_WORDS = (TEXT, 32)
+_FLAG = (INT, 0, 1)
 
-FIELDS = {
+_SIGNAL: "tuple[object, ...]" = (
+    "v",
+    True,
+    _MINOR,
+    "b",
+    True,
+    _ORDINAL,
+    "n",
+    True,
+    _ORDINAL,
+    "t",
+    True,
+    _SECONDS,
+    "q",
+    True,
+    _QUALITY,
+)
+_SIGNAL += ("age", True, _COUNT, "try", True, _ORDINAL)
+
+# Flat, three entries a field: a tuple for each would cost a device 4 kB of heap. `fields` gives them by threes.
+FIELDS: "dict[str, tuple[object, ...]]" = {
     "alert": _SIGNAL
-    + (
-        ("k", True, ("press", "cancel", "probe")),
-        ("in", True, NAME),
-        ("held", True, _COUNT),
-        ("mode", True, ("real", "drill")),
-        ("silent", False, (INT, 0, 1)),
-        ("sc", False, ("attack", "shelter", "evacuate", "all-clear")),
-    ),
+    + ("k", True, ("press", "cancel", "probe"), "in", True, NAME, "held", True, _COUNT, "mode", True, ("real", "drill"))
+    + ("silent", False, _FLAG, "sc", False, ("attack", "shelter", "evacuate", "all-clear")),
     "event": _SIGNAL
-    + (
-        ("k", True, NAME),
-        ("why", False, (TEXT, 32)),
-        ("in", False, NAME),
-        ("count", False, _COUNT),
-        ("re", False, (TEXT, 24)),
-        ("r", False, ("stored", "fallback", "answered", "closed", "refused")),
-        ("e", False, (INT, 0, 2**31)),
-        ("lat", False, (INT, -1, MAX_INT)),
-        ("txt", False, (TEXT, MAX_TEXT)),
-    ),
-    "state": (
-        _V,
-        _SESSION,
-        ("st", True, ("ready", "restarting", "lost")),
-        ("nonce", False, (TEXT, 32)),
-        ("t", False, (INT, 0, 2**40)),
-        ("q", False, ("ntp", "gw", "rtc", "none")),
-    ),
-    "info": (
-        _V,
-        ("kind", True, (TEXT, 32)),
-        ("fw", True, (TEXT, 24)),
-        ("profile", True, (TEXT, 32)),
-        ("py", True, (TEXT, 40)),
-        ("umqtt", True, (TEXT, 16)),
-        ("board", True, (TEXT, 80)),
-        ("voice_uri", False, (TEXT, 120)),
-    ),
-    "beat": (
-        _V,
-        _SESSION,
-        ("i", True, (INT, 1, 2**31)),
-        ("b", True, (INT, 1, 2**31)),
-        ("n", True, (INT, 0, 2**31)),
-        ("up", True, _COUNT),
-        ("spool", True, _COUNT),
-        ("drop", True, _COUNT),
-        ("rssi", False, (INT, -200, 0)),
-        ("mv", False, (INT, 0, 60000)),
-        ("lag", True, _COUNT),
-        ("free", True, _COUNT),
-        ("blk", False, _COUNT),
-        ("rej", True, _COUNT),
-        ("lines", True, LINES),
-        _T,
-        _Q,
-    ),
-    "ack": (
-        _V,
-        ("re", True, (TEXT, 24)),
-        ("r", True, ("stored", "fallback", "answered", "closed", "refused", "alive")),
-        ("e", False, (INT, 1, 2**31)),
-        ("al", False, (TEXT, 36)),
-        ("s", False, (TEXT, 24)),
-        ("i", False, (INT, 1, 2**31)),
-        ("t", False, (INT, 0, 2**40)),
-        ("why", False, (TEXT, 32)),
-    ),
-    "gateway": (_V, ("st", True, ("ready", "lost")), ("t", False, (INT, 0, 2**40))),
+    + ("k", True, NAME, "why", False, _WORDS, "in", False, NAME, "count", False, _COUNT, "re", False, _NAMED)
+    + ("r", False, ("stored", "fallback", "answered", "closed", "refused"), "e", False, (INT, 0, 2**31))
+    + ("lat", False, (INT, -1, MAX_INT), "txt", False, (TEXT, MAX_TEXT)),
+    "state": ("v", True, _MINOR, "s", True, _NAMED, "st", True, ("ready", "restarting", "lost"))
+    + ("nonce", False, _WORDS, "t", False, _SECONDS, "q", False, _QUALITY),
+    "info": ("v", True, _MINOR, "kind", True, _WORDS, "fw", True, _NAMED, "profile", True, _WORDS)
+    + ("py", True, (TEXT, 40), "umqtt", True, (TEXT, 16), "board", True, (TEXT, 80), "voice_uri", False, (TEXT, 120)),
+    "beat": ("v", True, _MINOR, "s", True, _NAMED, "i", True, _ORDINAL, "b", True, _ORDINAL, "n", True, (INT, 0, 2**31))
+    + ("up", True, _COUNT, "spool", True, _COUNT, "drop", True, _COUNT, "rssi", False, (INT, -200, 0))
+    + ("mv", False, (INT, 0, 60000), "lag", True, _COUNT, "free", True, _COUNT, "blk", False, _COUNT)
+    + ("rej", True, _COUNT, "lines", True, LINES, "t", True, _SECONDS, "q", True, _QUALITY),
+    "ack": ("v", True, _MINOR, "re", True, _NAMED)
+    + ("r", True, ("stored", "fallback", "answered", "closed", "refused", "alive"), "e", False, _ORDINAL)
+    + ("al", False, (TEXT, 36), "s", False, _NAMED, "i", False, _ORDINAL, "t", False, _SECONDS, "why", False, _WORDS),
+    "gateway": ("v", True, _MINOR, "st", True, ("ready", "lost"), "t", False, _SECONDS),
 }
 LINE_STATES = ("idle", "pressed", "open", "short", "fault")
 BEAT = "beat"  # the `re` of an ack that quotes a beat instead of a signal
@@ -133,6 +96,17 @@ def parse_session(text: str) -> "tuple[int, int]":
     return int(parts[0]), int(parts[1])
 
 
+def fields(channel: str) -> "list[tuple[str, bool, tuple[object, ...] | str]]":
+    """The (name, required, rule) of each field of a channel, in order."""
+    flat = FIELDS[channel]
+    return [(str(flat[at]), bool(flat[at + 1]), _rule(flat[at + 2])) for at in range(0, len(flat), 3)]
+
+
+def _rule(entry: object) -> "tuple[object, ...] | str":
+    assert isinstance(entry, (tuple, str))
+    return entry
+
+
 def _fits(value: object, rule: "tuple[object, ...] | str") -> bool:
     if rule == NAME:
         return topics.is_name(value)
@@ -154,15 +128,16 @@ def _fits(value: object, rule: "tuple[object, ...] | str") -> bool:
 
 def check(channel: str, message: "dict[str, object]") -> None:
     """Raise WireError `bad-schema` unless `message` is one of `channel`'s; the text names the first wrong field."""
-    fields = FIELDS.get(channel)
-    if fields is None:
+    flat = FIELDS.get(channel)
+    if flat is None:
         raise WireError("bad-schema", "channel %r carries no message in this version" % (channel,))
-    for name, required, rule in fields:
+    for at in range(0, len(flat), 3):
+        name = str(flat[at])
         value = message.get(name)
         if value is None:
-            if required:
+            if flat[at + 1]:
                 raise WireError("bad-schema", "%s: field %r is missing" % (channel, name))
-        elif not _fits(value, rule):
+        elif not _fits(value, _rule(flat[at + 2])):
             raise WireError("bad-schema", "%s: field %r cannot be %r" % (channel, name, value))
     if "s" in message:
         parse_session(str(message["s"]))
