@@ -37,6 +37,7 @@ PEOPLE = (
     ("camille", "Camille Roux", "supervisor", "fr"),
     ("alex", "Alex Martin", "supervisor", "en"),
     ("obs", "Olivier Brun", "observer", "fr"),
+    ("admin", "Dominique Faure", "administrator", "fr"),
 )
 
 

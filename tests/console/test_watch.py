@@ -310,7 +310,7 @@ def test_a_form_without_its_token_changes_nothing(desks, system):
 
 
 def test_c35_the_language_is_the_persons_own_and_lang_is_right(desks, system):
-    page = desks.page("camille")
+    page = desks.page("admin")
     assert page.locator("html").get_attribute("lang") == "fr"
     page.locator("summary").click()
     page.get_by_role("button", name="English").click()
@@ -318,7 +318,7 @@ def test_c35_the_language_is_the_persons_own_and_lang_is_right(desks, system):
     assert page.locator("html").get_attribute("lang") == "en"
     alert_id = system.press(0)
     expect(row(page, alert_id)).to_contain_text("Call for help")
-    again = desks.page("camille")
+    again = desks.page("admin")
     assert again.locator("html").get_attribute("lang") == "en"
     again.locator("summary").click()
     again.get_by_role("button", name="Français").click()

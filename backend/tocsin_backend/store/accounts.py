@@ -128,6 +128,10 @@ def set_password(conn: Connection, person_id: int, kept_hash: str) -> None:
     conn.execute(delete(_session).where(_session.c.person_id == person_id))
 
 
+def set_language(conn: Connection, person_id: int, language: str) -> None:
+    conn.execute(update(_person).where(_person.c.id == person_id).values(language=language))
+
+
 def set_active(conn: Connection, person_id: int, active: bool) -> None:
     """Lets a person in or shuts them out; shutting out ends every session at once."""
     conn.execute(update(_person).where(_person.c.id == person_id).values(active=active))

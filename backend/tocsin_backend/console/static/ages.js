@@ -33,7 +33,7 @@ export class Ages {
 
   refresh() {
     const now = this.live.now();
-    const { ago, until, overdue, day } = this.phrases;
+    const { ago, in: until, overdue, day } = this.phrases;
     for (const element of document.querySelectorAll("[data-since]")) {
       write(element, ago.replace("{span}", span(now - Number(element.dataset.since), day)));
     }

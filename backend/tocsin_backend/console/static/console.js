@@ -59,7 +59,7 @@ function showLink() {
 
 const signal = document.querySelector("[data-signal]");
 live.addEventListener("tick", ({ detail }) => {
-  const text = phrases.signal.replace("{span}", span(detail.silenceMs, phrases.day));
+  const text = phrases.heard.replace("{span}", span(detail.silenceMs, phrases.day));
   if (signal.textContent !== text) signal.textContent = text;
 });
 live.addEventListener("lost", showLink);
