@@ -1,13 +1,15 @@
 """Reading and writing alerts as the domain knows them. Statements are built once: this is the path of a press."""
 
 from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, literal_column, or_, select, update
 
 from ..domain import alerts, dispatches, escalation
 from ..domain.alerts import Alert, Answer
 from ..domain.policies import load
 from . import people, tables
+from .dialect import Prepared
 from .dispatches import COLUMNS as DISPATCH_COLUMNS
 
 _alert = tables.Alert.__table__  # type: ignore[attr-defined]
@@ -16,7 +18,7 @@ _dispatch = tables.Dispatch.__table__  # type: ignore[attr-defined]
 
 NAMES = tuple(field.name for field in fields(Alert))
 _columns = [_alert.c[name] for name in NAMES]
-_insert = insert(_alert)
+_insert = Prepared(insert(_alert), NAMES)
 _mutable = tuple(
     name
     for name in NAMES
@@ -27,16 +29,17 @@ _mutable = tuple(
         "timeline_hash",
     )
 )  # fmt: skip
-_update = (
+_update = Prepared(
     update(_alert).where(_alert.c.id == bindparam("key")).values({name: bindparam("new_" + name) for name in _mutable})
 )
-_get = select(*_columns).where(_alert.c.id == bindparam("key"))
-_newest = (
+_get = Prepared(select(*_columns).where(_alert.c.id == bindparam("key")))
+_silent, _unanswered = NAMES.index("silent"), NAMES.index("unanswered")
+_newest = Prepared(
     select(*_columns)
     .where(_alert.c.dedup == bindparam("dedup"))
     # the open one first, whatever the clock did; then the last one that was closed
     .order_by(case((_alert.c.status == alerts.CLOSED, 1), else_=0), _alert.c.raised_ms.desc())
-    .limit(1)
+    .limit(literal_column("1"))
 )
 _answers = select(*(_answer.c[field.name] for field in fields(Answer))).where(_answer.c.alert_id == bindparam("key"))
 _insert_answer = insert(_answer)
@@ -70,14 +73,20 @@ _told = (
 
 def get(conn: Connection, alert_id: str) -> Alert | None:
     """The alert of this id."""
-    row = conn.execute(_get, {"key": alert_id}).one_or_none()
-    return None if row is None else Alert(*row)
+    return _alert_of(_get.first(conn, {"key": alert_id}))
 
 
 def newest(conn: Connection, dedup: str) -> Alert | None:
     """The open alert of this dedup key; else the last one that was closed."""
-    row = conn.execute(_newest, {"dedup": dedup}).one_or_none()
-    return None if row is None else Alert(*row)
+    return _alert_of(_newest.first(conn, {"dedup": dedup}))
+
+
+def _alert_of(row: tuple[Any, ...] | None) -> Alert | None:
+    if row is None:
+        return None
+    values = list(row)
+    values[_silent], values[_unanswered] = bool(values[_silent]), bool(values[_unanswered])
+    return Alert(*values)
 
 
 def rows(conn: Connection, alert: Alert) -> escalation.Rows:
@@ -94,13 +103,13 @@ def rows(conn: Connection, alert: Alert) -> escalation.Rows:
 
 def add(conn: Connection, alert: Alert) -> None:
     """Store a new alert."""
-    conn.execute(_insert, {name: getattr(alert, name) for name in NAMES})
+    _insert.run(conn, {name: getattr(alert, name) for name in NAMES})
 
 
 def save(conn: Connection, alert: Alert) -> None:
     """Store what may change of an alert."""
     changed = {"new_" + name: getattr(alert, name) for name in _mutable}
-    conn.execute(_update, {"key": alert.id, **changed})
+    _update.run(conn, {"key": alert.id, **changed})
 
 
 def add_answers(conn: Connection, answers: tuple[Answer, ...]) -> None:

@@ -129,7 +129,7 @@ class Database:
         try:
             with self.engine.connect() as conn:
                 yield conn
-        except DBAPIError as error:
+        except (DBAPIError, *dialect.DRIVER_OUTAGES) as error:
             raise _translated(error) from error
 
     # -- writing
@@ -145,7 +145,7 @@ class Database:
             if self._closing:
                 raise Unavailable("the database is closing")
             if self._writer is None:
-                self._writer = threading.Thread(target=self._run, name="tocsin-writer")
+                self._writer = threading.Thread(target=self._run, name="tocsin-writer", daemon=True)
                 self._writer.start()
             self._queues[priority].extend(queued)
             self._waiting.notify()
@@ -252,6 +252,8 @@ class Database:
 
 def _is_outage(error: BaseException) -> bool:
     """Whether the database, not the job, is at fault: disk full, I/O error, locked, server gone."""
+    if isinstance(error, dialect.DRIVER_OUTAGES):
+        return True
     return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError | ProgrammingError)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select, tuple_, update
 from ..domain import policies
 from ..domain.liveness import Presence
 from . import tables
+from .dialect import Prepared
 
 _device = tables.Device.__table__  # type: ignore[attr-defined]
 _site = tables.Site.__table__  # type: ignore[attr-defined]
@@ -85,7 +86,7 @@ _presences = (
     .where(tuple_(_device.c.org, _device.c.id).in_(bindparam("devices", expanding=True)))
 )
 _this = (_device.c.org == bindparam("of_org"), _device.c.id == bindparam("of_device"))
-_set_presence = (
+_set_presence = Prepared(
     update(_device)
     .where(*_this)
     .values(
@@ -98,7 +99,7 @@ _set_presence = (
         expected_by_ms=bindparam("new_expected_by_ms"),
     )
 )
-_set_beat = (
+_set_beat = Prepared(
     update(_device)
     .where(*_this)
     .values(
@@ -109,7 +110,7 @@ _set_beat = (
         gateway=bindparam("new_gateway"),
     )
 )
-_set_gateway = update(_device).where(*_this).values(gateway=bindparam("new_gateway"))
+_set_gateway = Prepared(update(_device).where(*_this).values(gateway=bindparam("new_gateway")))
 _set_info = update(_device).where(*_this).values(info=bindparam("new_info"))
 _names = (
     select(_site.c.name, _device.c.name, _device.c.gateway)
@@ -221,7 +222,7 @@ def save_presences(conn: Connection, changed: Iterable[tuple[str, str, Presence]
         for org, device, presence in changed
     ]
     if rows:
-        conn.execute(_set_presence, rows)
+        _set_presence.run_many(conn, rows)
 
 
 def save_beats(conn: Connection, beats: Iterable[tuple[str, str, str, int, int, int, str]]) -> None:
@@ -229,12 +230,12 @@ def save_beats(conn: Connection, beats: Iterable[tuple[str, str, str, int, int, 
     names_ = ("of_org", "of_device", "new_beat", "new_beat_ms", "new_boot", "new_last_n", "new_gateway")
     rows = [dict(zip(names_, beat, strict=True)) for beat in beats]
     if rows:
-        conn.execute(_set_beat, rows)
+        _set_beat.run_many(conn, rows)
 
 
 def save_gateway(conn: Connection, org: str, device: str, gateway: str) -> None:
     """The gateway that last forwarded for a device: downlinks go there."""
-    conn.execute(_set_gateway, {"of_org": org, "of_device": device, "new_gateway": gateway})
+    _set_gateway.run(conn, {"of_org": org, "of_device": device, "new_gateway": gateway})
 
 
 def save_info(conn: Connection, org: str, device: str, info: str) -> None:

@@ -1,5 +1,7 @@
 """Everything that differs between SQLite and PostgreSQL, in one place."""
 
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
@@ -46,6 +48,64 @@ def _begin(connection: Connection) -> None:
     # A writer takes its lock at once: a deferred transaction that upgrades later may fail half-way.
     writer = connection.get_execution_options().get("writer", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+class Prepared:
+    """A Core statement that is compiled once and then run on the driver's own cursor: 10 µs instead of 70.
+
+    For the path of a press. Values and results are the driver's: a boolean may come back as 0 or 1.
+    """
+
+    def __init__(self, statement: Any, columns: Iterable[str] = ()) -> None:
+        """`columns`: of an INSERT without VALUES, those that are given."""
+        self._statement = statement
+        self._columns = list(columns) or None
+        self._compiled: dict[str, tuple[str, Sequence[str] | None, dict[str, Any]]] = {}
+
+    def _for(self, conn: Connection) -> tuple[str, Sequence[str] | None, dict[str, Any]]:
+        found = self._compiled.get(conn.dialect.name)
+        if found is None:
+            statement = self._statement(conn.dialect.name) if callable(self._statement) else self._statement
+            compiled = statement.compile(dialect=conn.dialect, column_keys=self._columns)
+            constants = {name: value for name, value in compiled.params.items() if value is not None}
+            found = (str(compiled), compiled.positiontup if compiled.positional else None, constants)
+            self._compiled[conn.dialect.name] = found
+        return found
+
+    def run(self, conn: Connection, values: Mapping[str, Any]) -> int:
+        """Run once; the number of rows it touched."""
+        text, order, constants = self._for(conn)
+        if constants:
+            values = {**constants, **values}
+        cursor = conn.connection.cursor()
+        cursor.execute(text, values if order is None else [values[name] for name in order])
+        touched: int = cursor.rowcount
+        cursor.close()
+        return touched
+
+    def run_many(self, conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run for each of these."""
+        text, order, constants = self._for(conn)
+        if constants:
+            rows = [{**constants, **row} for row in rows]
+        cursor = conn.connection.cursor()
+        cursor.executemany(text, rows if order is None else [[row[name] for name in order] for row in rows])
+        cursor.close()
+
+    def first(self, conn: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The first row of a SELECT, or None."""
+        text, order, constants = self._for(conn)
+        if constants:
+            values = {**constants, **values}
+        cursor = conn.connection.cursor()
+        cursor.execute(text, values if order is None else [values[name] for name in order])
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        cursor.close()
+        return row
+
+
+# What the drivers raise on their own cursors when the database, not the statement, is at fault.
+DRIVER_OUTAGES: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 
 
 def insert_or_nothing(table: Table, dialect: str = "sqlite") -> Any:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from ..domain import dispatches
 from ..domain.dispatches import Dispatch
 from . import tables
+from .dialect import Prepared
 
 _dispatch = tables.Dispatch.__table__  # type: ignore[attr-defined]
 _alert = tables.Alert.__table__  # type: ignore[attr-defined]
@@ -17,13 +18,14 @@ _mutable = (
     "status", "attempts", "next_ms", "owner", "maybe_dup", "provider_id", "error", "handed_ms", "delivered_ms",
     "seen_ms",
 )  # fmt: skip
-_insert = insert(_dispatch)
-_update = (
+_insert = Prepared(insert(_dispatch), COLUMNS)
+_update = Prepared(
     update(_dispatch)
     .where(_dispatch.c.id == bindparam("key"))
     .values({name: bindparam("new_" + name) for name in _mutable})
 )
-_get = select(*_columns).where(_dispatch.c.id == bindparam("key"))
+_get = Prepared(select(*_columns).where(_dispatch.c.id == bindparam("key")))
+_maybe_dup = COLUMNS.index("maybe_dup")
 _due = (
     select(*_columns)
     .where(_dispatch.c.next_ms <= bindparam("now_ms"))
@@ -35,20 +37,23 @@ _earliest = select(func.min(_dispatch.c.next_ms))
 
 def get(conn: Connection, dispatch_id: str) -> Dispatch | None:
     """The dispatch of this id."""
-    row = conn.execute(_get, {"key": dispatch_id}).one_or_none()
-    return None if row is None else Dispatch(*row)
+    row = _get.first(conn, {"key": dispatch_id})
+    if row is None:
+        return None
+    values = list(row)
+    values[_maybe_dup] = bool(values[_maybe_dup])
+    return Dispatch(*values)
 
 
 def add(conn: Connection, new: list[Dispatch]) -> None:
     """Store new dispatches."""
-    conn.execute(_insert, [{name: getattr(each, name) for name in COLUMNS} for each in new])
+    _insert.run_many(conn, [{name: getattr(each, name) for name in COLUMNS} for each in new])
 
 
 def save(conn: Connection, changed: list[Dispatch]) -> None:
     """Store what may change of dispatches."""
-    conn.execute(
-        _update, [{"key": each.id, **{"new_" + name: getattr(each, name) for name in _mutable}} for each in changed]
-    )
+    rows = [{"key": each.id, **{"new_" + name: getattr(each, name) for name in _mutable}} for each in changed]
+    _update.run_many(conn, rows)
 
 
 def due(conn: Connection, now_ms: int, limit: int) -> list[Dispatch]:

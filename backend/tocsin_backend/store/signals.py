@@ -6,14 +6,12 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from ..domain.latency import Ledger
 from . import tables
-from .dialect import insert_or_nothing
+from .dialect import Prepared, insert_or_nothing
 
 _signal = tables.Signal.__table__  # type: ignore[attr-defined]
 _ledger = tables.Ledger.__table__  # type: ignore[attr-defined]
 _alert = tables.Alert.__table__  # type: ignore[attr-defined]
 
-_insert = {name: insert_or_nothing(_signal, name) for name in ("sqlite", "postgresql")}
-_insert_ledger = insert(_ledger)
 _known = (
     select(_signal.c.alert_id, _alert.c.status, _alert.c.epoch, _alert.c.silent)
     .select_from(_signal.outerjoin(_alert, _alert.c.id == _signal.c.alert_id))
@@ -30,7 +28,7 @@ _presses = (
     .order_by(_signal.c.id.desc())
     .limit(bindparam("limit"))
 )
-_handed = (
+_handed = Prepared(
     update(_ledger)
     .where(_ledger.c.alert_id == bindparam("key"), _ledger.c.handed_ms.is_(None))
     .values(handed_ms=bindparam("at_ms"))
@@ -80,12 +78,13 @@ class Signal:
 
 _names = tuple(field.name for field in fields(Signal))
 _hops = tuple(field.name for field in fields(Ledger))
+_insert = Prepared(lambda name: insert_or_nothing(_signal, name), _names)
+_insert_ledger = Prepared(insert(_ledger), ("org", "device", "b", "n", "alert_id", *_hops))
 
 
 def add(conn: Connection, signal: Signal) -> bool:
     """Store a signal; False when (device, b, n) is known already: the unique constraint decides, never a look first."""
-    values = {name: getattr(signal, name) for name in _names}
-    return conn.execute(_insert[conn.dialect.name], values).rowcount == 1
+    return _insert.run(conn, {name: getattr(signal, name) for name in _names}) == 1
 
 
 def known(conn: Connection, org: str, device: str, b: int, n: int) -> tuple[str | None, str | None, int, bool] | None:
@@ -102,12 +101,12 @@ def newest_presses(conn: Connection, alert_id: str, limit: int) -> list[tuple[in
 def add_ledger(conn: Connection, signal: Signal, ledger: Ledger) -> None:
     """Open the ledger of a press."""
     key = {"org": signal.org, "device": signal.device, "b": signal.b, "n": signal.n, "alert_id": signal.alert_id}
-    conn.execute(_insert_ledger, {**key, **{name: getattr(ledger, name) for name in _hops}})
+    _insert_ledger.run(conn, {**key, **{name: getattr(ledger, name) for name in _hops}})
 
 
 def handed(conn: Connection, alert_id: str, at_ms: int) -> None:
     """A channel accepted a notice of this alert: the first one counts."""
-    conn.execute(_handed, {"key": alert_id, "at_ms": at_ms})
+    _handed.run(conn, {"key": alert_id, "at_ms": at_ms})
 
 
 def answered(conn: Connection, alert_id: str, at_ms: int) -> None:

@@ -7,13 +7,14 @@ from sqlalchemy import Connection, bindparam, insert, select
 from ..domain import timeline
 from ..domain.timeline import Entry, Flaw
 from . import tables
+from .dialect import Prepared
 
 _entry = tables.TimelineEntry.__table__  # type: ignore[attr-defined]
 _alert = tables.Alert.__table__  # type: ignore[attr-defined]
 
 _names = tuple(field.name for field in fields(Entry))
 _columns = [_entry.c[name] for name in _names]
-_insert = insert(_entry)
+_insert = Prepared(insert(_entry), _names)
 _of = (
     select(*_columns)
     .where(_entry.c.alert_id == bindparam("key"), _entry.c.origin == bindparam("origin"))
@@ -23,7 +24,7 @@ _of = (
 
 def add(conn: Connection, entries: tuple[Entry, ...]) -> None:
     """Append entries."""
-    conn.execute(_insert, [{name: getattr(each, name) for name in _names} for each in entries])
+    _insert.run_many(conn, [{name: getattr(each, name) for name in _names} for each in entries])
 
 
 def of(conn: Connection, alert_id: str, origin: str = timeline.BACKEND) -> list[Entry]:
