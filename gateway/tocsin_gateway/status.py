@@ -35,8 +35,13 @@ class Status:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
                 log.debug(format, *args)
 
-        self._server = http.server.ThreadingHTTPServer((host, port), Handler)
-        self._server.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                log.debug("a client of the status page went away", exc_info=True)
+
+        self._server = Server((host, port), Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="status", daemon=True)
 

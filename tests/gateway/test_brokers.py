@@ -11,7 +11,7 @@ import pytest
 from tocsin_backend import brokers
 from tocsin_backend.brokers import Login
 from tocsin_sim.broker import MOSQUITTO, NATS, Broker, BrokerError
-from tocsin_sim.raw_mqtt import REFUSED, RawClient, Refused
+from tocsin_sim.raw_mqtt import REFUSED, Refused
 
 BAU_1 = Login(brokers.DEVICE, "demo", "bau-1", "bau-1-password-0123456789")
 BAU_2 = Login(brokers.DEVICE, "demo", "bau-2", "bau-2-password-0123456789")
@@ -33,20 +33,6 @@ needs_mosquitto = pytest.mark.skipif(
 def broker(request, tmp_path_factory):
     with Broker(tmp_path_factory.mktemp(request.param), LOGINS, kind=request.param) as running:
         yield running
-
-
-@pytest.fixture
-def enter():
-    """enter(broker, login, ...) -> a client that is closed when the test ends."""
-    clients = []
-
-    def connect(broker, login, client_id="", **options):
-        clients.append(RawClient(broker.port, client_id or login.user, login.user, login.password, **options))
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        client.close()
 
 
 @pytest.fixture
