@@ -236,7 +236,9 @@ class Demo:
             self._notices.setdefault(str(message.content.get("alert", {}).get("id", "")), []).append(message)
             self._arrived.notify_all()
         if not self._quiet:
-            stamped(f"webhook → {fleet.TARGETS.get(message.target, message.target)}: {message.content.get('text', '')}")
+            stamped(
+                f"webhook → {fleet.TARGETS.get(message.target, message.target)}: {message.content.get('subject', '')}"
+            )
 
     def _mail_came(self, message: Received) -> None:
         if not self._quiet:
@@ -428,7 +430,7 @@ def holds(report: dict[str, Any]) -> bool:
 # -- the command
 
 
-def run(seconds: float | None, report_file: Path | None, seed: int | None) -> int:
+def run(seconds: float | None, report_file: Path | None, seed: int | None, folder: Path | None = None) -> int:
     """The demo until Ctrl-C, or unattended for so many seconds; the exit status."""
 
     def interrupt(*_: object) -> None:
@@ -436,7 +438,7 @@ def run(seconds: float | None, report_file: Path | None, seed: int | None) -> in
 
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, interrupt)
-    demo = Demo(state_folder())
+    demo = Demo((folder or state_folder()).absolute())
     began = time.monotonic()
     try:
         say("Tocsin, demonstration")

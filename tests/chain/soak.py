@@ -15,12 +15,13 @@ from typing import Any
 
 from chain_campaign import Campaign
 
+BOARDS = 8
 SHOWN_MAX = 10  # sentences of each kind that are printed
 
 
 def chain(seconds: float, seed: int, folder: Path) -> dict[str, Any]:
     """The report of one chain campaign; the cases found are printed as they are judged."""
-    campaign = Campaign(folder, seed)
+    campaign = Campaign(folder, seed, boards=BOARDS)
     try:
         campaign.start()
         began = time.monotonic()
