@@ -56,11 +56,18 @@ sys.modules["esp32"] = _Modules
 sys.modules["machine"] = _Modules
 
 from tocsin_device.outbox import Press  # noqa: E402
-from tocsin_esp32 import journal as journal_module  # noqa: E402
-from tocsin_esp32 import storage  # noqa: E402
+from tocsin_esp32 import boots, recovery  # noqa: E402
+from tocsin_esp32.journal import Journal  # noqa: E402
 
-Journal = journal_module.Journal
-next_boot = storage.next_boot
+next_boot = boots.next_boot
+load = recovery.load
+# What a boot takes into memory is bounded; here it must find all that is on flash.
+recovery.MAX_OPEN = recovery.MAX_PENDING = 1000
+
+
+def path_of(press):
+    return "/journal/p-%d-%d" % (press.b, press.n)
+
 
 
 class AcknowledgesBeforeFlush(Journal):
@@ -69,7 +76,7 @@ class AcknowledgesBeforeFlush(Journal):
     unflushed = None
 
     def keep(self, press):
-        path = journal_module._pending(press)
+        path = path_of(press)
         if not super().keep(press):
             return False
         with open(path, "rb") as file:
@@ -84,7 +91,7 @@ class LeftoverStopsBoot(Journal):
     """Planted: a temporary file, and a start that does not expect to find one."""
 
     def keep(self, press):
-        path = journal_module._pending(press)
+        path = path_of(press)
         with open("/journal/new", "wb") as file:
             file.write(b"x")
         if not super().keep(press):
@@ -93,15 +100,18 @@ class LeftoverStopsBoot(Journal):
         os.remove("/journal/old")
         return os.stat(path) is not None
 
-    def load(self, boot):
+
+def leftover_unexpected(journal, boot):
+    """Planted too: the start that goes with it."""
+    if "journal" in os.listdir("/"):
         for name in os.listdir("/journal"):
             int(name.split("-")[1])
-        return super().load(boot)
+    return recovery.load(journal, boot)
 
 
 def counter_removed_first():
     """Planted: the counter's file is removed, then written anew."""
-    boot = storage._read_file() + 1
+    boot = boots._read_file() + 1
     try:
         os.remove("/boots")
     except OSError:
@@ -115,6 +125,7 @@ if BUG == "acknowledges-before-flush":
     Journal = AcknowledgesBeforeFlush
 elif BUG == "leftover-stops-boot":
     Journal = LeftoverStopsBoot
+    load = leftover_unexpected
 elif BUG == "counter-removed-first":
     next_boot = counter_removed_first
 
@@ -162,8 +173,8 @@ def power_on(flash):
     disk = vfs.VfsLfs2(flash, readsize=UNIT, progsize=UNIT, lookahead=UNIT, mtime=True)
     vfs.mount(disk, "/")
     boot = next_boot()[0]
-    journal = Journal("call")
-    return boot, journal, journal.load(boot)
+    journal = Journal(boot, "call")
+    return boot, journal, load(journal, boot)[0]
 
 
 def live(flash, world):
