@@ -412,19 +412,22 @@ def watch(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def broker_config(args: argparse.Namespace, settings: Settings) -> int:
-    data = settings.data.resolve()
+    users, store = settings.broker_users_path.resolve(), settings.data.resolve() / "broker" / "store"
     if settings.broker_kind == "none":
         raise Invalid("TOCSIN_BROKER_KIND is none: there is no broker to configure")
     if settings.broker_kind == "nats":
+        # NATS looks for an included file beside the one that includes it.
+        beside = Path(users.name)
         text = brokers.nats_config(
-            host=settings.broker_host, mqtt_port=settings.broker_port, client_port=args.client_port,
-            store=data / "broker" / "store", users=settings.broker_users_path.resolve(),
+            host=settings.broker_host, mqtt_port=settings.broker_port, client_port=args.client_port, store=store,
+            users=beside,
         )  # fmt: skip
+        text = f"# Save this file in {users.parent}, beside {users.name}; run: nats-server -c FILE\n{text}"
     else:
+        acl = settings.broker_acl_path.resolve()
         text = brokers.mosquitto_config(
-            host=settings.broker_host, port=settings.broker_port, store=data / "broker" / "store",
-            passwords=settings.broker_users_path.resolve(), acl=settings.broker_acl_path.resolve(),
-        )  # fmt: skip
+            host=settings.broker_host, port=settings.broker_port, store=store, passwords=users, acl=acl
+        )
     say(args, {"kind": settings.broker_kind, "config": text}, [text.rstrip("\n")])
     return OK
 
