@@ -45,6 +45,7 @@ BOOT_S = 0.05  # from reset to the first line of boot.py, on top of the interpre
 CRASH_PAUSE_S = 0.5  # a board that crashes at once is not started again faster than this
 MAX_EVENTS = 5000
 TOLD_INSIDE = ("flash_bytes", "unique_id", "join_ms", "ticks_start_ms", "cut_at", "tear")
+MAX_CHANGES = 100
 EXIT_RESET = 42
 EXIT_POWER_CUT = 43
 
@@ -284,10 +285,16 @@ class Board:
         self.play(contacts.spike(width_us))
 
     def play(self, wave: Iterable[tuple[int, bool]], pin: int | None = None) -> None:
-        """Any waveform on the button's pin, or another: (µs from now, closed); open leaves the pin to its pull."""
+        """Any waveform on the button's pin, or another: (µs from now, closed); open leaves the pin to its pull.
+
+        Contacts keep the host's time: what a busy board notices late still happened when it happened.
+        """
         level = self.wiring.closed_level
-        steps = ",".join(f"{at_us}:{level if closed else 'z'}" for at_us, closed in wave)
-        self._tell(f"in {self.wiring.button if pin is None else pin} {steps}")
+        changes = list(wave)
+        if len(changes) > MAX_CHANGES:
+            raise ValueError(f"{len(changes)} level changes at once; a board takes {MAX_CHANGES}")
+        steps = ",".join(f"{at_us}:{level if closed else 'z'}" for at_us, closed in changes)
+        self._tell(f"in {self.wiring.button if pin is None else pin} {time.time_ns()} {steps}")
 
     def wifi(self, present: bool) -> None:
         """The access point appears or disappears; stays so through resets."""
@@ -302,6 +309,11 @@ class Board:
         self._tell_and_keep(f"adc {pin}", f"adc {pin} {millivolts}")
 
     # -- seeing ------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_wifi(self) -> bool:
+        """Whether the access point is there."""
+        return self._network.get("wifi") != "wifi 0"
 
     @property
     def state(self) -> str:

@@ -215,34 +215,55 @@ def _run_clocks():
     arm()
 
 
-# -- from the host ---------------------------------------------------------------------------------------------------
+# -- from the host: read and obeyed in place, because the heap is the firmware's --------------------------------------
 
-_obeys = {}  # kind -> function(list of words)
-_received = b""
-_buffer = bytearray(512)
+_obeys = {}  # kind -> function(line), which takes its numbers with `number` and `text`
+_line = bytearray(4096)
+_lines = memoryview(_line)
+_filled = 0
+_at = 0
 
 
 def on_host(kind, function):
-    """`function(words)` is called for each line of that kind, in interrupt context."""
+    """`function()` is called for each line of that kind, in interrupt context."""
     _obeys[kind] = function
 
 
+def number():
+    """The next number of the line, or None where there is something else; goes behind the separator."""
+    global _at
+    value = None
+    while 48 <= _line[_at] <= 57:
+        value = (value or 0) * 10 + _line[_at] - 48
+        _at += 1
+    if value is None:
+        _at += 1
+    _at += 1
+    return value
+
+
+def more():
+    """Whether the line goes on."""
+    return _line[_at - 1] != 10
+
+
 def _read_host():
-    global _received
+    global _filled, _at
     while True:
-        count = _from_host.readinto(_buffer)
+        count = _from_host.readinto(_lines[_filled:])
         if count is None:
             return
         if count == 0:
             halt(0)  # the host is gone
-        _received += bytes(memoryview(_buffer)[:count])
+        _filled += count
         while True:
-            end = _received.find(b"\n")
+            end = _line.find(b"\n", 0, _filled)
             if end < 0:
                 break
-            words = _received[:end].decode().split(" ")
-            _received = _received[end + 1 :]
-            _obeys[words[0]](words[1:])
+            _at = _line.find(b" ", 0, end) + 1
+            _obeys[bytes(_lines[: _at - 1])]()
+            _lines[: _filled - end - 1] = _lines[end + 1 : _filled]
+            _filled -= end + 1
 
 
 def begin():

@@ -1,5 +1,7 @@
 """`machine` as ESP32 has it: what the firmware needs of it, no more."""
 
+import array
+
 import _board
 import utime
 
@@ -83,7 +85,9 @@ class Pin:
             pin._pull = None
             pin._output = 0
             pin._driven = None  # what the outside imposes: 0, 1, or None when nothing is connected
-            pin._wave = []  # [instant in ticks_us, level] still to come
+            pin._wave = None  # instants in ticks_us and levels (-1: let go), one after the other
+            pin._next = 0
+            pin._end = 0
             pin.due_us = None
             pin._handler = None
             pin._trigger = 0
@@ -144,40 +148,54 @@ class Pin:
             return self._driven
         return 1 if self._pull == Pin.PULL_UP else 0
 
-    def play(self, wave):
-        """wave: [[microseconds from now, level or None], ...]: what the contact does from now on."""
-        now_us = _board.ticks_us()
-        self._wave = [[now_us + offset_us, level] for offset_us, level in wave]
-        self.due_us = self._wave[0][0] if self._wave else None
+    def play(self, start_us):
+        """What the contact does from `start_us` on: the rest of the host's line, <microseconds>:<level or z>,..."""
+        if self._wave is None:
+            self._wave = _waves.pop() if _waves else array.array("q", bytes(_WAVE_BYTES))
+        self._next = self._end = 0
+        while _board.more():
+            self._wave[self._end] = start_us + _board.number()
+            level = _board.number()
+            self._wave[self._end + 1] = -1 if level is None else level
+            self._end += 2
+        self._look_ahead()
         _board.add_clock(self)
+
+    def _look_ahead(self):
+        self.due_us = self._wave[self._next] if self._next < self._end else None
 
     def tick(self, now_us):
         """Take every level change that is due; each one that moves the pin is an edge."""
-        while self._wave and self._wave[0][0] <= now_us:
+        while self.due_us is not None and self.due_us <= now_us:
             before = self._level()
-            at_us, self._driven = self._wave.pop(0)
+            at_us = self.due_us
+            driven = self._wave[self._next + 1]
+            self._driven = None if driven < 0 else driven
+            self._next += 2
+            self._look_ahead()
             level = self._level()
             if level != before:
                 _board.report("in", self.number, level, now_us - at_us)
                 if self._handler and self._trigger & (Pin.IRQ_RISING if level else Pin.IRQ_FALLING):
                     _board.schedule(self._handler, self)
-        self.due_us = self._wave[0][0] if self._wave else None
 
 
-def _play(words):
-    wave = []
-    for step in words[1].split(","):
-        offset_us, level = step.split(":")
-        wave.append([int(offset_us), None if level == "z" else int(level)])
-    Pin(int(words[0])).play(wave)
+_WAVE_BYTES = 16 * 100  # a hundred level changes; the host sends no more at once
+_waves = [array.array("q", bytes(_WAVE_BYTES))]  # made before the firmware takes its heap
 
 
-def _set_millivolts(words):
-    Pin(int(words[0])).millivolts = int(words[1])
+def _play():
+    pin = Pin(_board.number())
+    pin.play(_board.ticks_us() - (_board.wall_ns() - _board.number()) // 1000)
 
 
-_board.on_host("in", _play)
-_board.on_host("adc", _set_millivolts)
+def _set_millivolts():
+    pin = Pin(_board.number())
+    pin.millivolts = _board.number()
+
+
+_board.on_host(b"in", _play)
+_board.on_host(b"adc", _set_millivolts)
 
 
 class Signal:

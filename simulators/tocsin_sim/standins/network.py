@@ -122,20 +122,20 @@ def _settle():
     carries = flows and WLAN(STA_IF)._status == STAT_GOT_IP
 
 
-def _set_up(words):
+def _set_up():
     global up
-    up = words[0] == "1"
+    up = _board.number() == 1
     WLAN(STA_IF).access_point(up)
 
 
-def _set_flows(words):
+def _set_flows():
     global flows
-    flows = words[0] == "1"
+    flows = _board.number() == 1
     _settle()
 
 
-_board.on_host("wifi", _set_up)
-_board.on_host("flow", _set_flows)
+_board.on_host(b"wifi", _set_up)
+_board.on_host(b"flow", _set_flows)
 
 
 def hostname(_name=None):
