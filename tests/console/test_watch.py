@@ -274,7 +274,8 @@ def test_an_alert_that_is_not_ours_does_not_exist(desks, system):
 def test_the_watch_works_without_javascript(desks, system):
     alert_id = system.press(0)
     page = desks.page(java_script_enabled=False)
-    expect(page.get_by_text("Sans JavaScript")).to_be_visible()
+    expect(page.locator("noscript p")).to_contain_text("Sans JavaScript")
+    expect(page.locator("[data-signal]")).to_be_hidden()
     take_button(page, alert_id).click()
     expect(row(page, alert_id)).to_contain_text("Prise par Camille Roux")
     page.goto(f"{system.url}/console/alerts/{alert_id}")

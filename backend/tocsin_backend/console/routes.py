@@ -430,7 +430,9 @@ class Console:
         who = self.visitor(request)
         response = RedirectResponse("/console/login", 303, headers=HEADERS)
         if who is not None and csrf_matches(who.session, csrf):
-            self.parts.accounts.log_out(request.cookies[self.parts.session_cookie])
+            token = request.cookies[self.parts.session_cookie]
+            self.parts.accounts.log_out(token)
+            self.live.end(token_hash(token))
             response.delete_cookie(self.parts.session_cookie, path="/", httponly=True, samesite="lax")
         return response
 

@@ -198,6 +198,15 @@ class Live:
         for listener in self._listeners:
             listener.put(None)
 
+    def end(self, token_hash: str) -> None:
+        """End the streams of a session that its owner has just closed. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end, {token_hash})
+
+    def _end(self, token_hashes: set[str]) -> None:
+        for listener in [each for each in self._listeners if each.token_hash in token_hashes]:
+            listener.put(None)
+
     def snapshot(self, org: str, language: str) -> tuple[bytes, str]:
         """(JSON, ETag) of what an organisation's list shows now. Raises Unavailable when it was not read lately."""
         if not self._fresh():
@@ -254,8 +263,7 @@ class Live:
             self._everything = True
             return
         self._read_ms = self._now_ms()
-        for listener in [each for each in self._listeners if each.token_hash in over]:
-            listener.put(None)
+        self._end(over)
         for org, change in self._board.take(read).items():
             self._tell(org, change)
 

@@ -27,17 +27,18 @@ export class Ages {
     const zone = document.documentElement.dataset.zone;
     this.clock = clock;
     this.format = new Intl.DateTimeFormat("fr-FR", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: zone });
-    setInterval(() => this.refresh(), 1000);
-    this.refresh();
+    setInterval(() => this.refresh(document), 1000);
+    this.refresh(document);
   }
 
-  refresh() {
+  /** Rewrite the ages inside `root`: a row that has just come was rendered when it changed, not now. */
+  refresh(root) {
     const now = this.live.now();
     const { ago, in: until, overdue, day } = this.phrases;
-    for (const element of document.querySelectorAll("[data-since]")) {
+    for (const element of root.querySelectorAll("[data-since]")) {
       write(element, ago.replace("{span}", span(now - Number(element.dataset.since), day)));
     }
-    for (const element of document.querySelectorAll("[data-until]")) {
+    for (const element of root.querySelectorAll("[data-until]")) {
       const left = Number(element.dataset.until) - now;
       write(element, left < 0 ? overdue : until.replace("{span}", span(left, day)));
     }

@@ -27,7 +27,9 @@ function showCounts() {
     if (known && value === undefined) continue;
     const text = known ? String(value) : "?";
     if (element.textContent !== text) element.textContent = text;
-    element.dataset.zero = String(known && value === 0);
+    const zero = String(known && value === 0);
+    if (element.dataset.zero !== zero) element.dataset.zero = zero;
+    if (element.dataset.optional !== undefined) element.closest("div").hidden = zero === "true";
   }
   const untaken = known ? (page.counts?.untaken ?? 0) : "?";
   document.title = untaken === 0 ? page.title : `(${untaken}) ${page.title}`;
@@ -76,15 +78,19 @@ live.addEventListener("signed-out", () => {
 
 // The list of open alerts.
 const listRoot = document.querySelector("[data-list]");
-const rows = listRoot === null ? null : new Rows(listRoot);
+const rows = listRoot === null ? null : new Rows(listRoot, (row) => ages.refresh(row));
 let first = { id: null, changed: -Infinity };
+let marked = null; // the row that shows the key's name
 const FIRST_GUARD_MS = 400; // a key already on its way must not take the alert that just slid into first place
 
 function noteFirst() {
   const row = rows.firstUntaken();
   const id = row?.dataset.alert ?? null;
   if (id !== first.id) first = { id, changed: first.id !== null && rows.find(first.id) !== null ? performance.now() : -Infinity };
-  for (const other of rows.all()) other.toggleAttribute("data-first", other === row);
+  if (row === marked) return;
+  marked?.removeAttribute("data-first");
+  row?.setAttribute("data-first", "");
+  marked = row;
 }
 
 const known = new Set();
@@ -100,7 +106,6 @@ function announce(detail, apply) {
   }
   page.counts = detail.counts;
   showCounts();
-  ages.refresh();
 }
 
 live.addEventListener("rows", ({ detail }) => {
@@ -144,7 +149,7 @@ async function refreshRegion(ids) {
       if (present !== null && present.dataset.version === part.dataset.version && busy(present)) part.removeAttribute("data-part");
     }
     morph(region, fresh);
-    ages.refresh();
+    ages.refresh(region);
   } catch {
     // The watchdog tells of a dead link; the region is greyed with the rest.
   }
@@ -185,7 +190,7 @@ document.addEventListener("submit", async (event) => {
   }
   tell(answer.ok ? null : answer.say, "refused");
   if (answer.row !== null && rows !== null) {
-    announce({ rows: [], counts: page.counts }, () => rows.put(document.createRange().createContextualFragment(answer.row.html.trim()).firstElementChild));
+    announce({ rows: [], counts: page.counts }, () => rows.show(answer.row.html));
   }
   speech.now(answer.say);
   if (answer.ok && answer.next !== null) location.assign(answer.next);

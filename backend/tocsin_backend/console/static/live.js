@@ -94,6 +94,7 @@ export class Live extends EventTarget {
 
   reopenSoon() {
     if (this.reopenTimer !== null) return;
+    this.reread(); // it may say why: 401 is a session that is over
     this.reopenTimer = setTimeout(() => this.open(), this.reopenMs);
     this.reopenMs = Math.min(this.reopenMs * 2, REOPEN_MAX_MS);
   }

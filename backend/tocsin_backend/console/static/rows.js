@@ -28,11 +28,11 @@ export function morph(old, fresh) {
   }
 }
 
-export class Rows extends EventTarget {
-  /** `root` holds two lists, `[data-rows="untaken"]` and `[data-rows="taken"]`. */
-  constructor(root) {
-    super();
+export class Rows {
+  /** `root` holds two lists, `[data-rows="untaken"]` and `[data-rows="taken"]`; `redrawn(row)` is told of each change. */
+  constructor(root, redrawn) {
     this.root = root;
+    this.redrawn = redrawn;
     this.lists = {
       untaken: root.querySelector('[data-rows="untaken"]'),
       taken: root.querySelector('[data-rows="taken"]'),
@@ -69,6 +69,11 @@ export class Rows extends EventTarget {
     return rows.map(({ html }) => this.put(build(html))).filter((row) => row !== null);
   }
 
+  /** One row, as the answer to an action brings it. */
+  show(html) {
+    this.put(build(html));
+  }
+
   put(fresh) {
     const id = fresh.dataset.alert;
     if ((this.gone.get(id) ?? -1) >= seqOf(fresh)) return null;
@@ -80,6 +85,7 @@ export class Rows extends EventTarget {
     this.place(row);
     if (focused !== null && document.activeElement !== focused) this.keepFocus(row, focused);
     this.showNote(id);
+    this.redrawn(row);
     return old === null ? row : null;
   }
 
@@ -88,6 +94,13 @@ export class Rows extends EventTarget {
     if (this.gone.size > TOMBSTONES) this.gone.delete(this.gone.keys().next().value);
     this.notes.delete(id);
     this.find(id)?.remove();
+    this.hideEmpty();
+  }
+
+  hideEmpty() {
+    const section = this.lists.taken.closest("section");
+    const empty = this.lists.taken.firstElementChild === null;
+    if (section.hidden !== empty) section.hidden = empty;
   }
 
   place(row) {
@@ -96,6 +109,7 @@ export class Rows extends EventTarget {
     if (row.parentElement === list && row.nextElementSibling === after) return;
     if (row.isConnected && typeof list.moveBefore === "function") list.moveBefore(row, after);
     else list.insertBefore(row, after);
+    this.hideEmpty();
   }
 
   /** The focused control, or what took its place, or the row's own link: focus stays on the same alert. */
