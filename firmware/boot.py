@@ -2,4 +2,4 @@
 
 import gc
 
-gc.threshold(16384)
+gc.threshold(4096)

@@ -151,7 +151,7 @@ def topics_table() -> str:
 
 def messages_tables() -> str:
     parts = []
-    for channel in messages.FIELDS:
+    for channel in messages.SCHEMA:
         fields = messages.fields(channel)
         parts.append(f"### `{channel}`\n\n| field | required | value | meaning |\n|---|---|---|---|")
         meanings = FIELD_MEANINGS[channel]

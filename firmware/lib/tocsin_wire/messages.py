@@ -5,9 +5,11 @@ A field has a name, whether it is required, and a rule. A rule is a tuple of all
 What each field means is written in WIRE.md, and a test keeps the two in step.
 """
 
+import sys
+
 from . import codec, signing, topics
 from .errors import WireError
-from .limits import MAX_INT, MAX_RECEIVED, MAX_SENT, MAX_TEXT
+from .limits import MAX_INT, MAX_RECEIVED, MAX_SENT
 
 MINOR = 1  # `v`
 
@@ -16,55 +18,37 @@ TEXT = "text"
 NAME = "name"
 LINES = "lines"
 
-_MINOR = (INT, 1, 255)
-_COUNT = (INT, 0, MAX_INT)
-_ORDINAL = (INT, 1, 2**31)
-_SECONDS = (INT, 0, 2**40)
-_QUALITY = ("ntp", "gw", "rtc", "none")
-_NAMED = (TEXT, 24)  # a session or a signal
-_WORDS = (TEXT, 32)
-_FLAG = (INT, 0, 1)
+_SIGNAL = "v:minor b:ordinal n:ordinal t:seconds q:ntp|gw|rtc|none age:count try:ordinal "
 
-_SIGNAL: "tuple[object, ...]" = (
-    "v",
-    True,
-    _MINOR,
-    "b",
-    True,
-    _ORDINAL,
-    "n",
-    True,
-    _ORDINAL,
-    "t",
-    True,
-    _SECONDS,
-    "q",
-    True,
-    _QUALITY,
-)
-_SIGNAL += ("age", True, _COUNT, "try", True, _ORDINAL)
-
-# Flat, three entries a field: a tuple for each would cost a device 4 kB of heap. `fields` gives them by threes.
-FIELDS: "dict[str, tuple[object, ...]]" = {
+# channel -> its fields in order, each `name:rule`, or `name?:rule` if it may be absent. A rule is one of RULES or the
+# allowed words. Text, because a table of tuples costs a device 4 kB of heap; `fields` gives it as one.
+SCHEMA = {
     "alert": _SIGNAL
-    + ("k", True, ("press", "cancel", "probe"), "in", True, NAME, "held", True, _COUNT, "mode", True, ("real", "drill"))
-    + ("silent", False, _FLAG, "sc", False, ("attack", "shelter", "evacuate", "all-clear")),
+    + "k:press|cancel|probe in:name held:count mode:real|drill silent?:flag sc?:attack|shelter|evacuate|all-clear",
     "event": _SIGNAL
-    + ("k", True, NAME, "why", False, _WORDS, "in", False, NAME, "count", False, _COUNT, "re", False, _NAMED)
-    + ("r", False, ("stored", "fallback", "answered", "closed", "refused"), "e", False, (INT, 0, 2**31))
-    + ("lat", False, (INT, -1, MAX_INT), "txt", False, (TEXT, MAX_TEXT)),
-    "state": ("v", True, _MINOR, "s", True, _NAMED, "st", True, ("ready", "restarting", "lost"))
-    + ("nonce", False, _WORDS, "t", False, _SECONDS, "q", False, _QUALITY),
-    "info": ("v", True, _MINOR, "kind", True, _WORDS, "fw", True, _NAMED, "profile", True, _WORDS)
-    + ("py", True, (TEXT, 40), "umqtt", True, (TEXT, 16), "board", True, (TEXT, 80), "voice_uri", False, (TEXT, 120)),
-    "beat": ("v", True, _MINOR, "s", True, _NAMED, "i", True, _ORDINAL, "b", True, _ORDINAL, "n", True, (INT, 0, 2**31))
-    + ("up", True, _COUNT, "spool", True, _COUNT, "drop", True, _COUNT, "rssi", False, (INT, -200, 0))
-    + ("mv", False, (INT, 0, 60000), "lag", True, _COUNT, "free", True, _COUNT, "blk", False, _COUNT)
-    + ("rej", True, _COUNT, "lines", True, LINES, "t", True, _SECONDS, "q", True, _QUALITY),
-    "ack": ("v", True, _MINOR, "re", True, _NAMED)
-    + ("r", True, ("stored", "fallback", "answered", "closed", "refused", "alive"), "e", False, _ORDINAL)
-    + ("al", False, (TEXT, 36), "s", False, _NAMED, "i", False, _ORDINAL, "t", False, _SECONDS, "why", False, _WORDS),
-    "gateway": ("v", True, _MINOR, "st", True, ("ready", "lost"), "t", False, _SECONDS),
+    + "k:name why?:text32 in?:name count?:count re?:text24 r?:stored|fallback|answered|closed|refused e?:epoch "
+    + "lat?:latency txt?:text200",
+    "state": "v:minor s:text24 st:ready|restarting|lost nonce?:text32 t?:seconds q?:ntp|gw|rtc|none",
+    "info": "v:minor kind:text32 fw:text24 profile:text32 py:text40 umqtt:text16 board:text80 voice_uri?:text120",
+    "beat": "v:minor s:text24 i:ordinal b:ordinal n:last up:count spool:count drop:count rssi?:rssi mv?:supply "
+    + "lag:count free:count blk?:count rej:count lines:lines t:seconds q:ntp|gw|rtc|none",
+    "ack": "v:minor re:text24 r:stored|fallback|answered|closed|refused|alive e?:ordinal al?:text36 s?:text24 "
+    + "i?:ordinal t?:seconds why?:text32",
+    "gateway": "v:minor st:ready|lost t?:seconds",
+}
+RULES: "dict[str, tuple[object, ...] | str]" = {
+    "minor": (INT, 1, 255),
+    "count": (INT, 0, MAX_INT),
+    "ordinal": (INT, 1, 2**31),
+    "last": (INT, 0, 2**31),
+    "epoch": (INT, 0, 2**31),
+    "seconds": (INT, 0, 2**40),
+    "latency": (INT, -1, MAX_INT),
+    "rssi": (INT, -200, 0),
+    "supply": (INT, 0, 60000),
+    "flag": (INT, 0, 1),
+    "name": NAME,
+    "lines": LINES,
 }
 LINE_STATES = ("idle", "pressed", "open", "short", "fault")
 BEAT = "beat"  # the `re` of an ack that quotes a beat instead of a signal
@@ -96,15 +80,28 @@ def parse_session(text: str) -> "tuple[int, int]":
     return int(parts[0]), int(parts[1])
 
 
+_known: "dict[str, list[tuple[str, bool, tuple[object, ...] | str]]]" = {}
+
+
 def fields(channel: str) -> "list[tuple[str, bool, tuple[object, ...] | str]]":
-    """The (name, required, rule) of each field of a channel, in order."""
-    flat = FIELDS[channel]
-    return [(str(flat[at]), bool(flat[at + 1]), _rule(flat[at + 2])) for at in range(0, len(flat), 3)]
+    """The (name, required, rule) of each field of a channel, in order. Raises KeyError if it carries no message."""
+    rows = _known.get(channel)
+    if rows is None:
+        rows = [_field(entry) for entry in SCHEMA[channel].split(" ")]
+        if sys.implementation.name != "micropython":  # a device rather has the room than the time
+            _known[channel] = rows
+    return rows
 
 
-def _rule(entry: object) -> "tuple[object, ...] | str":
-    assert isinstance(entry, (tuple, str))
-    return entry
+def _field(entry: str) -> "tuple[str, bool, tuple[object, ...] | str]":
+    name, _, rule = entry.partition(":")
+    if rule.startswith("text"):
+        meant: "tuple[object, ...] | str" = (TEXT, int(rule[4:]))
+    elif "|" in rule:
+        meant = tuple(rule.split("|"))
+    else:
+        meant = RULES[rule]
+    return name.rstrip("?"), not name.endswith("?"), meant
 
 
 def _fits(value: object, rule: "tuple[object, ...] | str") -> bool:
@@ -128,16 +125,14 @@ def _fits(value: object, rule: "tuple[object, ...] | str") -> bool:
 
 def check(channel: str, message: "dict[str, object]") -> None:
     """Raise WireError `bad-schema` unless `message` is one of `channel`'s; the text names the first wrong field."""
-    flat = FIELDS.get(channel)
-    if flat is None:
+    if channel not in SCHEMA:
         raise WireError("bad-schema", "channel %r carries no message in this version" % (channel,))
-    for at in range(0, len(flat), 3):
-        name = str(flat[at])
+    for name, required, rule in fields(channel):
         value = message.get(name)
         if value is None:
-            if flat[at + 1]:
+            if required:
                 raise WireError("bad-schema", "%s: field %r is missing" % (channel, name))
-        elif not _fits(value, _rule(flat[at + 2])):
+        elif not _fits(value, rule):
             raise WireError("bad-schema", "%s: field %r cannot be %r" % (channel, name, value))
     if "s" in message:
         parse_session(str(message["s"]))
