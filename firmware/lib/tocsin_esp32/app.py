@@ -120,7 +120,7 @@ class App:
                 self._connect()
             self._talk()
         except LinkLost as lost:
-            self._client.close()
+            self._client.guard.close()
             now_ms = clock.now_ms()
             self._resolver.failed(link.state == "connecting")
             link.closed(_jitter(), now_ms)

@@ -27,7 +27,6 @@ _MAX_PACKET = const(1024)  # remaining length of anything received (limits.MAX_R
 _MAX_IN_FLIGHT = const(8)  # questions without their answer
 _CONNECT_MS = const(5000)  # for TCP and CONNACK together
 _PARTIAL_MS = const(2500)  # a packet that began must end
-_SLICE_MS = const(5)  # of waiting inside connect, between two calls of idle
 _SEND_BUFFER = const(768)  # the largest frame with its topic takes 605; CONNECT with its Will 440
 
 _sockets = simple.socket  # whatever umqtt imported; the guard stands in its place
@@ -82,6 +81,7 @@ class Guard:
     settimeout = setblocking
 
     def close(self) -> None:
+        """Give the connection up; a second time does nothing."""
         sock, self._sock = self._sock, None
         if sock is not None:
             self._poll.unregister(sock)
@@ -149,7 +149,7 @@ class Guard:
 
     def _await(self) -> None:
         self.flush()
-        while not self.wait(_SLICE_MS):
+        while not self.wait(5):  # a sample
             self._idle()
             if clock.now_ms() >= self._deadline_ms:
                 raise LinkLost("no answer")
@@ -158,7 +158,7 @@ class Guard:
 
 
 class Client(simple.MQTTClient):
-    """One post's connection. Any method may raise LinkLost; then call `close`. `idle` is called while connecting."""
+    """One post's connection. Any method may raise LinkLost: then `guard.close`. `idle` is called while connecting."""
 
     def __init__(self, user: str, password: str, keepalive_s: int, idle) -> None:
         super().__init__(user.encode(), b"", 1, user.encode(), password.encode(), keepalive_s)
@@ -200,10 +200,6 @@ class Client(simple.MQTTClient):
         """Take in whatever has come and send on what has not left; waits for nothing."""
         self._call(Client._take)
 
-    def close(self) -> None:
-        """Give the connection up; a second time does nothing."""
-        self.guard.close()
-
     def wait_msg(self):
         """umqtt's publish and subscribe wait here for their answer: they have it at once."""
         return self._answer
@@ -225,19 +221,15 @@ class Client(simple.MQTTClient):
                 self._kind = self.guard.packet()
             if came:
                 self.heard_ms = clock.now_ms()
-            if not self._kind:
-                self._begun_ms = 0
-            elif not self._begun_ms:
-                self._begun_ms = self.heard_ms
-            elif clock.now_ms() - self._begun_ms > _PARTIAL_MS:
+            self._begun_ms = self._kind and (self._begun_ms or self.heard_ms)
+            if self._begun_ms and clock.now_ms() - self._begun_ms > _PARTIAL_MS:
                 raise LinkLost("half a packet")
             if not came:
                 return
 
     def _ask(self, kind: int, length: bytes, ending: bytes) -> None:
         """Give the next packet an id, and umqtt the answer that it will wait for."""
-        busy = [row[0] for row in self.in_flight]
-        self._last_id = self._last_id % 65535 + 1
+        busy = [self._last_id] + [row[0] for row in self.in_flight]
         while self._last_id in busy:
             self._last_id = self._last_id % 65535 + 1
         self.pid = self._last_id - 1
