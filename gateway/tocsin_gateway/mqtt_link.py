@@ -15,6 +15,7 @@ import select
 import socket
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -35,7 +36,8 @@ STUCK_AFTER_MS = 20_000  # no turn for so long: connecting may take 5 s for the 
 CONNECT_WITHIN_S = 5.0
 BACKOFF_MAX_MS = 5_000
 STABLE_MS = 60_000  # a connection that lasted so long was a good one: the next wait starts small again
-WAITING_MAX = 1_000  # publishes paho keeps while the broker is away; devices ask again, the downlink repeats
+WAITING_MAX = 1_000  # publishes kept while the broker is away; devices ask again, the downlink repeats
+OUTGOING_MAX = 20_000  # publishes between two turns of the loop: one answer to a batch of beats brings thousands
 MINOR = 1  # `v`
 
 _sessions = itertools.count(1)  # connections of this process, whichever link made them
@@ -95,7 +97,8 @@ class Link:
         self._connected_ms = 0
         self._asked: dict[int, list[str]] = {}  # SUBSCRIBE packet id -> channels
         self._missing: set[str] = set()  # channels not granted yet
-        self._callbacks: dict[int, Callable[[], None]] = {}  # packet id -> after the PUBACK
+        self._outgoing: deque[tuple[str, bytes, int, Callable[[], None] | None]] = deque()
+        self._callbacks: dict[int, Callable[[], None]] = {}  # packet id -> after the PUBACK; the link's thread only
         self._closing = threading.Event()
         self._wake_read, self._wake_write = socket.socketpair()
         for end in (self._wake_read, self._wake_write):
@@ -121,15 +124,17 @@ class Link:
         self._wake()
 
     def publish(self, topic: str, frame: bytes, qos: int = 1, then: Callable[[], None] | None = None) -> None:
-        """Publish from any thread; `then` is called from the link's after the PUBACK. Without a connection paho keeps
-        WAITING_MAX of them at QoS 1 and drops those at QoS 0.
+        """Publish from any thread; `then` is called from the link's after the PUBACK. Without a connection WAITING_MAX
+        of them are kept at QoS 1, and those at QoS 0 are dropped.
+
+        The link's thread alone speaks to paho about it: paho calls `on_publish` with its own lock held, and a lock of
+        ours around its `publish` would meet that one the other way round.
         """
-        with self._lock:
-            info = self._client.publish(topic, frame, qos)
-            if then is not None and info.rc in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
-                self._callbacks[info.mid] = then
-        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+        room = OUTGOING_MAX if self._session else WAITING_MAX if qos else 0
+        if len(self._outgoing) >= room:
             self._counts.add("publishes_dropped")
+            return
+        self._outgoing.append((topic, frame, qos, then))
         self._wake()
 
     def stop(self, *, say_lost: bool = True) -> None:
@@ -220,6 +225,7 @@ class Link:
             if wake_fd in ready:
                 with contextlib.suppress(BlockingIOError):
                     self._wake_read.recv(4096)
+            self._publish_waiting()
             if (pending or ready.get(broker_fd, 0) & ~select.POLLOUT) and client.loop_read():
                 return
             if client.want_write() and client.loop_write():
@@ -228,6 +234,15 @@ class Link:
                 misc_ms = now_ms
                 if client.loop_misc():
                     return
+
+    def _publish_waiting(self) -> None:
+        while self._session and self._outgoing:
+            topic, frame, qos, then = self._outgoing.popleft()
+            info = self._client.publish(topic, frame, qos)
+            if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+                self._counts.add("publishes_dropped")
+            elif then is not None:
+                self._callbacks[info.mid] = then
 
     def _leave(self) -> None:
         """DISCONNECT after what waits: the broker then forgets the Will, and `lost` has been said in its place."""
@@ -310,8 +325,7 @@ class Link:
             log.exception("a message could not be taken in")
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
-        with self._lock:
-            then = self._callbacks.pop(mid, None)
+        then = self._callbacks.pop(mid, None)
         if then is not None:
             try:
                 then()
