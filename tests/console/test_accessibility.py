@@ -16,8 +16,10 @@ LOOKS = {
 }
 
 
-def violations(page):
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
+def violations(page, *, without=()):
+    rules = {rule: {"enabled": False} for rule in without}
+    options = {"runOnly": {"type": "tag", "values": TAGS}, "rules": rules}
+    found = Axe().run(page, options=options).response["violations"]
     return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
 
@@ -79,7 +81,8 @@ def test_c24_a_priority_is_told_four_ways_and_survives_forced_colours(desks, sys
     assert marks.nth(1).locator("circle").count() == 1
     assert marks.nth(0).locator("svg text").text_content() == "1"
     expect(marks.nth(0)).to_contain_text("Urgent")
-    assert violations(page) == []
+    # The browser paints its own colours here, while the computed styles that axe reads are still ours.
+    assert violations(page, without=["color-contrast"]) == []
 
 
 def test_c38_no_violation_of_the_content_policy_on_any_page(desks, system):
@@ -108,6 +111,7 @@ def test_c38_no_violation_of_the_content_policy_on_any_page(desks, system):
 def test_the_focus_is_visible_on_every_control(desks, system):
     busy_screen(system)
     page = desks.page()
+    page.locator(".skip").focus()
     seen = 0
     for _ in range(40):
         page.keyboard.press("Tab")

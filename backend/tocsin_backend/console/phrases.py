@@ -52,13 +52,13 @@ CHANNELS = {
     "webhook": N_("webhook"),
     "email": N_("e-mail"),
     "lamp": N_("lamp of the post"),
-    "api": N_("the API"),
+    "api": N_("API"),
 }
 LAMPS = {
-    "stored": N_("Lamp: call sent"),
-    "fallback": N_("Lamp: call sent by the site itself"),
-    "answered": N_("Lamp: call answered"),
-    "closed": N_("Lamp: off"),
+    "stored": N_("call sent"),
+    "fallback": N_("call sent by the site itself"),
+    "answered": N_("call answered"),
+    "closed": N_("off"),
 }
 ROLES = {
     "administrator": N_("administrators"),
@@ -130,10 +130,15 @@ def spoken(language: Language, row: AlertRow, rank: int) -> str:
     )
 
 
+def lamp_name(language: Language, lamp: str) -> str:
+    """ "Lamp: call sent" """
+    return language.say("Lamp: %(lamp)s", lamp=word(language, LAMPS, lamp))
+
+
 def notice_who(language: Language, notice: NoticeRow) -> str:
     """Who a message is for; a lamp order's target is the lamp."""
     if notice.kind == "lamp":
-        return word(language, LAMPS, notice.target.removeprefix("lamp:"))
+        return lamp_name(language, notice.target.removeprefix("lamp:"))
     if notice.person is not None:
         return notice.person or language.say("(erased person)")
     return language.say("Supervisors' screens") if notice.channel == "console" else notice.target
@@ -173,7 +178,7 @@ def target_name(language: Language, target: str, name: NameOf) -> str:
     if kind == "person" and rest.isdigit():
         return name(int(rest))
     if kind == "lamp":
-        return word(language, LAMPS, rest)
+        return lamp_name(language, rest)
     return language.say("Supervisors' screens") if kind == "console" else target
 
 
@@ -262,6 +267,8 @@ def _handed(language: Language, data: Data, name: NameOf) -> str:
     who, channel = target_name(language, data["target"], name), word(language, CHANNELS, data["channel"])
     if data["maybe_dup"]:
         return language.say("%(who)s: sent by %(channel)s, perhaps twice", who=who, channel=channel)
+    if data["channel"] == "console":
+        return language.say("Sent to the supervisors' screens")
     if data["kind"] == "taken":
         return language.say("%(who)s: told by %(channel)s that it is taken", who=who, channel=channel)
     if data["kind"] == "closed":
@@ -281,7 +288,7 @@ def _failed(language: Language, data: Data, name: NameOf) -> str:
 
 
 def _lamp(language: Language, data: Data, _: NameOf) -> str:
-    return language.say("Confirmed by the post: %(lamp)s", lamp=word(language, LAMPS, data["lamp"]))
+    return language.say("The post confirms its lamp: %(lamp)s", lamp=word(language, LAMPS, data["lamp"]))
 
 
 TIMELINE: dict[str, tuple[Sentence, str]] = {
