@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin_sim import contacts, toolchain
-from tocsin_sim.indicator import ANSWERED, NOT_DELIVERED, SENDING, SENT, IndicatorReader
+from tocsin_sim.indicator import ANSWERED, NOT_DELIVERED, RISING_HZ, SENDING, SENT, IndicatorReader
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 STAND_INS = Path(__file__).resolve().with_name("standins")
@@ -44,6 +44,7 @@ JOIN_MS = 150  # how long joining the access point takes
 BOOT_S = 0.05  # from reset to the first line of boot.py, on top of the interpreter's own start
 CRASH_PAUSE_S = 0.5  # a board that crashes at once is not started again faster than this
 MAX_EVENTS = 5000
+CHIRP_HZ = 2700  # the one chirp of a press that is kept
 TOLD_INSIDE = ("flash_bytes", "unique_id", "join_ms", "ticks_start_ms", "cut_at", "tear")
 MAX_CHANGES = 100
 EXIT_RESET = 42
@@ -71,7 +72,10 @@ class Press:
     """The instants of one press as seen from outside (wall clock, ns; None: not yet, or never)."""
 
     contact_ns: int
-    sending_ns: int | None = None
+    start: int  # the board's start it fell into, counted from 1
+    sending_ns: int | None = (
+        None  # the chirp or the blink that says: kept; a press without it was not promised anything
+    )
     sent_ns: int | None = None
     answered_ns: int | None = None
     not_delivered_ns: int | None = None
@@ -90,6 +94,7 @@ class Wiring:
     red: int
     green: int
     buzzer: int
+    silent: bool
 
     @classmethod
     def of(cls, profile: Mapping[str, Any]) -> "Wiring":
@@ -100,6 +105,7 @@ class Wiring:
             red=profile["lamp"]["red"],
             green=profile["lamp"]["green"],
             buzzer=profile["buzzer"]["pin"],
+            silent=bool(button.get("silent")),
         )
 
 
@@ -482,20 +488,24 @@ class Board:
 
     def _see_tone(self, at_ns: int, pin: int, hz: int, duty: int) -> None:
         if pin == self.wiring.buzzer:
-            self.tone_hz = hz if duty else 0
+            before_hz, self.tone_hz = self.tone_hz, hz if duty else 0
+            # The rising tones end on the chirp's note.
+            if self.tone_hz == CHIRP_HZ and before_hz not in (CHIRP_HZ, RISING_HZ):
+                self._read_kept(at_ns)
             self.indicator.sound(at_ns, self.tone_hz)
 
     def _see_contact(self, at_ns: int, level: int) -> None:
         self.closed = level == self.wiring.closed_level
         if self.closed and self._expects_contact:
             self._expects_contact = False
-            self.presses.append(Press(contact_ns=at_ns))
+            self.presses.append(Press(contact_ns=at_ns, start=self.starts))
             del self.presses[:-200]
 
     def _read_presses(self, now_ns: int) -> None:
         self.indicator.advance(now_ns)
         for press in self.presses[-20:]:
-            if press.sending_ns is None:
+            # A post that sounds says it with a chirp; its lamp may blink for an earlier press.
+            if press.sending_ns is None and press.start == self.starts and self.wiring.silent:
                 press.sending_ns = self.indicator.began(SENDING, press.contact_ns)
             if press.sending_ns is not None and press.sent_ns is None:
                 press.sent_ns = self.indicator.began(SENT, press.sending_ns)
@@ -503,6 +513,12 @@ class Board:
                 press.answered_ns = self.indicator.began(ANSWERED, press.sending_ns)
             if press.sending_ns is not None and press.not_delivered_ns is None:
                 press.not_delivered_ns = self.indicator.began(NOT_DELIVERED, press.sending_ns)
+
+    def _read_kept(self, at_ns: int) -> None:
+        """The chirp: the press made last is kept."""
+        for press in self.presses[-1:]:
+            if press.sending_ns is None and press.start == self.starts:
+                press.sending_ns = at_ns
 
     def _note(self, event: Event) -> None:
         with self._changed:
