@@ -1,4 +1,4 @@
-"""ENGINE.md's invariants as a function over rows: what every history, pure or stored, is held against after each event."""
+"""ENGINE.md's invariants as a function over rows: what every history, pure or stored, is held against."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

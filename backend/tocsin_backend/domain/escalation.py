@@ -436,18 +436,17 @@ class _Turn:
         )
         # The rows given were the old alert's; they concern the new one in nothing.
         self.rows = replace(self.rows, alert=old, dispatches=(), told=frozenset(), answers=())
-        self.note(
-            "raised",
-            epoch=1,
-            category=event.category,
-            mode=event.mode,
-            silent=event.silent,
-            signal=event.signal,
-            subject=event.subject,
-            policy=[self.now.policy, event.policy_version],
-            previous=self.now.previous_id,
-            **dict(event.detail),
-        )
+        facts: dict[str, object] = {
+            "epoch": 1,
+            "category": event.category,
+            "mode": event.mode,
+            "silent": event.silent,
+            "signal": event.signal,
+            "subject": event.subject,
+            "policy": [self.now.policy, event.policy_version],
+            "previous": self.now.previous_id,
+        }
+        self.note("raised", **facts | dict(event.detail))
         self.start()
         self.outcome = "raised"
 
