@@ -108,9 +108,9 @@ CONSEQUENCES = {
 BATCH_MAX = 500  # envelopes in one request: the backend's limit
 BATCH_BYTES_MAX = 400_000  # of frames: some 3 minutes of a 20 kbit/s line, and the deadline then divides it further
 BACKOFF_FIRST_MS = 100
-BACKOFF_MAX_MS = {ALERT: 5_000, REST: 30_000}  # a press must not sleep through the end of an outage
+BACKOFF_MAX_MS = {ALERT: 5_000, REST: 10_000}  # a press must not sleep through the end of an outage
 BACKOFF_LEAST_MS = 20  # full jitter may draw nothing; never spin
-ASIDE_MAX_MS = 60_000
+ASIDE_MAX_MS = {ALERT: 5_000, REST: 60_000}  # alone, a press may just have met a backend that is starting
 HURRY_AFTER_MS = 250  # a new press cuts a wait short, but not more often than this
 
 
@@ -210,7 +210,7 @@ class Backlog:
         if outcome == REJECTED and count == 1:
             identity, size = self.under_way.popitem()
             failures = self.aside[identity][1] + 1 if identity in self.aside else 1
-            self.aside[identity] = (now_ms + backoff_ms(failures + 3, ASIDE_MAX_MS, chance), failures, size)
+            self.aside[identity] = (now_ms + backoff_ms(failures, ASIDE_MAX_MS[self.lane], chance), failures, size)
         while self.under_way:
             identity, size = self.under_way.popitem()
             if identity not in self.aside:

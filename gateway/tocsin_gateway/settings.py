@@ -137,8 +137,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     rows = {variable(each.name): each for each in dataclasses.fields(Settings)}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in rows:
-            near = difflib.get_close_matches(name, rows, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]}?" if near else "`tocsin-gateway --settings` lists them all"
+            words = {each.removeprefix(PREFIX): each for each in rows}
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1, cutoff=0.6)
+            hint = f"did you mean {words[near[0]]}?" if near else "`tocsin-gateway --settings` lists them all"
             raise SettingsError(f"unknown setting {name}: {hint}")
     values: dict[str, Any] = {}
     for name, each in rows.items():

@@ -224,7 +224,11 @@ class Uplink:
         self._backlog.answered([*gone, *(identity for identity, _, _ in answers)], steady_ms(), self._random.random())
         self._counts.add("refused", sum(1 for _, reason, _ in answers if reason))
         self._counts.add("forwarded", sum(1 for _, reason, _ in answers if not reason))
-        self._faults.end(self._fault)
+        if len(answers) < len(asked):
+            self._counts.add(f"uplink_{forwarding.REJECTED}")
+            self._faults.begin(self._fault, f"{len(asked) - len(answers)} envelopes of {len(asked)} got no answer")
+        else:
+            self._faults.end(self._fault)
 
     def _fail(self, outcome: str, text: str, not_before_ms: int = 0) -> None:
         self._counts.add(f"uplink_{outcome}")

@@ -2,8 +2,8 @@
 
     MQTT QoS 1 -> SQLite FULL commit -> PUBACK and HTTP -> SQLite FULL commit -> webhook and answer
 
-Two processes (`floor.py gateway …`, `floor.py backend …`), blocking sockets kept open, TCP_NODELAY, one write a message,
-no framework, one thread each: what is left is the broker, two fsyncs and three hops over loopback.
+Two processes (`floor.py gateway …`, `floor.py backend …`), blocking sockets kept open, TCP_NODELAY, one write each, no
+framework, one thread each: what is left is the broker, two fsyncs and three hops over loopback.
 """
 
 import json

@@ -12,7 +12,6 @@ that each makes an alert. The clock is CLOCK_MONOTONIC, one for all processes.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -222,9 +221,8 @@ def contact_to_sent(samples: int, broker_kind: str) -> dict[str, Any]:
         scene.enter_context(logs_on_failure(stack))
         pressing[0]["broker"]["port"] = stack.ports.broker
         board = Board.create(folder / "board", pressing[0])
-        debounce_ms = json.loads(Path(os.path.join(HERE.parents[1], "firmware/profiles/call_post.json")).read_text())[
-            "inputs"
-        ][0]["debounce_ms"]
+        profile = json.loads((HERE.parents[1] / "firmware" / "profiles" / "call_post.json").read_text())
+        debounce_ms = profile["inputs"][0]["debounce_ms"]
         scene.callback(board.close)
         board.power_on()
         supervisor = Supervisor(stack.ports.backend, "camille", PASSWORD)

@@ -1,4 +1,4 @@
-"""Where notices arrive: the instant at which the first request of a device was there, on the clock all processes share."""
+"""Where notices arrive: the instant of the first request about a device, on the clock all processes share."""
 
 import contextlib
 import re

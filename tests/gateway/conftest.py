@@ -20,7 +20,7 @@ from tocsin_sim.raw_mqtt import RawClient
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_backend import TOKEN, FakeBackend  # noqa: E402
+from fake_backend import TOKEN, FakeBackend
 
 HERE = Path(__file__).parent
 ORG = "demo"
@@ -39,7 +39,7 @@ def has_mosquitto():
     return bool(shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin"))
 
 
-def wait_for(predicate, within_s=10.0, what="it"):
+def wait_for(predicate, within_s=30.0, what="it"):
     """Poll until predicate() is true; fails otherwise."""
     deadline = time.monotonic() + within_s
     while not predicate():
@@ -79,6 +79,13 @@ def any_broker(request, tmp_path):
 def broker(tmp_path):
     """Mosquitto where it is installed, for it starts faster; NATS otherwise."""
     with started_broker(tmp_path, MOSQUITTO if has_mosquitto() else NATS) as running:
+        yield running
+
+
+@pytest.fixture
+def nats(tmp_path):
+    """NATS, where it matters: many messages (Mosquitto saves all of them at each), or its redelivery."""
+    with started_broker(tmp_path, NATS) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ two requests at once on one connection are kept in `faults`, and every test ends
 """
 
 import base64
+import contextlib
 import json
 import socket
 import threading
@@ -21,8 +22,8 @@ class FakeBackend:
     """`envelopes` holds (topic, frame, envelope) in order of arrival; `seen` counts (topic, frame).
 
     `behave` is called with ("envelopes" | "beats" | "downlink" | "ack", document) before anything is recorded: it
-    returns None for the right answer, or a callable that takes the handler and answers wrongly. `refuse` maps a topic to
-    a reason; `acks` makes the frame published for an envelope, or None.
+    returns None for the right answer, or a callable that takes the handler and answers wrongly. `refuse` maps a topic
+    to a reason; `acks` makes the frame published for an envelope, or None.
     """
 
     def __init__(self, port=0):
@@ -90,16 +91,14 @@ class FakeBackend:
             self.closed = True
             self.lock.notify_all()
         for each in self.sockets:
-            try:
+            with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             each.close()
         self._thread.join(5)
 
     closed = False
 
-    def wait(self, predicate, within_s=10.0):
+    def wait(self, predicate, within_s=30.0):
         """Wait until predicate() holds; fails the test otherwise."""
         with self.lock:
             assert self.lock.wait_for(predicate, within_s), f"not within {within_s} s; {len(self.envelopes)} envelopes"
@@ -110,7 +109,9 @@ class FakeBackend:
 
     def send_down(self, topic, frame):
         with self.lock:
-            self.downlink.append({"id": len(self.downlink) + 1, "topic": topic, "frame": base64.b64encode(frame).decode()})
+            self.downlink.append(
+                {"id": len(self.downlink) + 1, "topic": topic, "frame": base64.b64encode(frame).decode()}
+            )
             self.lock.notify_all()
 
     # In the server's threads.
@@ -212,7 +213,7 @@ class FakeBackend:
         self._chunk(handler, {"alive": int(time.time() * 1000)})
         while not self.closed:
             with self.lock:
-                self.lock.wait_for(lambda: self.closed or len(self.downlink) > after, 1.0)
+                self.lock.wait_for(lambda known=after: self.closed or len(self.downlink) > known, 1.0)
                 rows = self.downlink[after:]
             for row in rows:
                 self._chunk(handler, row)

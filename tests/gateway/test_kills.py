@@ -58,7 +58,7 @@ def test_a_broker_killed_and_started_again_is_found_again(any_broker, make_gatew
         post.publish(ALERT, b"after")  # as a device does, until it is acknowledged
         return (ALERT, b"after") in backend.seen
 
-    wait_for(heard, 15, "the press after the broker's restart")
+    wait_for(heard, 30, "the press after the broker's restart")
 
 
 def test_the_gateways_own_state_tells_ready_and_lost(any_broker, make_gateway, enter):
@@ -79,14 +79,14 @@ def test_the_gateways_own_state_tells_ready_and_lost(any_broker, make_gateway, e
     assert b'"lost"' in state.payload
 
 
-def test_a_restart_takes_less_than_ten_seconds_with_a_full_spool(broker, make_gateway, backend, enter):
+def test_a_restart_takes_less_than_ten_seconds_with_a_full_spool(nats, make_gateway, backend, enter):
     """RELIABILITY 13: 5,000 events wait in the spool when the gateway comes back."""
     backend.behave = lambda kind, document: refuse_all if kind == "envelopes" else None
-    gateway = make_gateway(broker).start()
-    post = enter(broker, POST)
+    gateway = make_gateway(nats).start()
+    post = enter(nats, POST)
     for number in range(5_000):
         post.send_publish(EVENT, b"event %d" % number)
-    wait_for(lambda: gateway.status()[1].get("spooled") == 5_000, 20, "5,000 spooled events")
+    wait_for(lambda: gateway.status()[1].get("spooled", 0) >= 5_000, 30, "5,000 spooled events")
     gateway.kill()
     backend.behave = lambda kind, document: None
     gateway.start()
