@@ -365,16 +365,19 @@ def list_alerts(args: argparse.Namespace, settings: Settings) -> int:
     with opened(settings) as database, database.read() as conn:
         orgs = [args.org] if args.org else [row["id"] for row in enrolment_store.organisations(conn)]
         statuses = ("raised", "answered", "closed") if args.all else ("raised", "answered")
-        rows = [
-            {
-                "id": row.id, "org": row.org, "site": row.site, "device": row.device, "mode": row.mode,
-                "category": row.category, "status": row.status, "presses": row.presses, "raised_ms": row.raised_ms,
-                "raised": _clock(row.raised_ms), "answered_by": row.owner, "reason": row.reason,
-            }
+        found = [
+            row
             for org in orgs
             for row in board.alerts_by_id(conn, listings.alert_ids(conn, org, statuses, None, None, args.limit))
-        ]  # fmt: skip
-    rows.sort(key=lambda row: (-row["raised_ms"], row["id"]))
+        ]
+    rows = [
+        {
+            "id": row.id, "org": row.org, "site": row.site, "device": row.device, "mode": row.mode,
+            "category": row.category, "status": row.status, "presses": row.presses, "raised_ms": row.raised_ms,
+            "raised": _clock(row.raised_ms), "answered_by": row.owner, "reason": row.reason,
+        }
+        for row in sorted(found, key=lambda row: (-row.raised_ms, row.id))
+    ]  # fmt: skip
     names = ("raised", "org", "device", "category", "mode", "status", "presses", "answered_by", "reason", "id")
     say(args, rows, columns(rows, names, "no alert" if args.all else "no open alert"))
     return OK
@@ -563,7 +566,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     args = build_parser().parse_args(argv)
-    os.umask(0o077)  # the database, its journal and the broker's files are their owner's alone
+    before = os.umask(0o077)  # the database, its journal and the broker's files are their owner's alone
     try:
         status: int = args.run(args, read_settings(os.environ))
         sys.stdout.flush()
@@ -577,6 +580,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TocsinError as error:
         print(f"tocsin: {error}", file=sys.stderr)
         return STOPPED if isinstance(error, Misconfigured | Unavailable) else REFUSED
+    finally:
+        os.umask(before)
 
 
 if __name__ == "__main__":

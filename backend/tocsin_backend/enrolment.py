@@ -7,6 +7,7 @@ nonce, so that the broker's files can be written again, for either broker, witho
 gateway's token is kept as a hash.
 """
 
+import fcntl
 import hmac
 import os
 import re
@@ -16,7 +17,8 @@ import tempfile
 import tomllib
 import zoneinfo
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +145,7 @@ class Registrar:
                 raise Invalid(f"organisation {org!r} exists already")
             store.add_organisation(conn, org=org, name=name, language=language, now_ms=self._now_ms())
 
-        self._write(job)
+        self._write_with_broker(job)
 
     def add_site(self, org: str, site: str, details: SiteDetails) -> None:
         check_name("site", site)
@@ -201,7 +203,7 @@ class Registrar:
             store.add_key(conn, org=org, device_id=chosen, kid="k1", key=key, now_ms=now_ms)
             return row
 
-        return self._device_credentials(self._write(job), "k1", key)
+        return self._device_credentials(self._write_with_broker(job), "k1", key)
 
     def rekey_device(self, org: str, device: str) -> dict[str, Any]:
         """Gives a device a new key and broker password, and revokes the old ones; the new credentials, shown once."""
@@ -215,7 +217,7 @@ class Registrar:
             store.set_device(conn, org, device, broker_nonce=nonce)
             return row | {"broker_nonce": nonce}, kid
 
-        row, kid = self._write(job)
+        row, kid = self._write_with_broker(job)
         return self._device_credentials(row, kid, key)
 
     def retire_device(self, org: str, device: str) -> None:
@@ -226,7 +228,7 @@ class Registrar:
             store.revoke_keys(conn, org, device, self._now_ms())
             store.set_device(conn, org, device, retired_ms=self._now_ms(), expected_by_ms=None)
 
-        self._write(job)
+        self._write_with_broker(job)
 
     def devices(self, org: str | None) -> list[dict[str, Any]]:
         with self._database.read() as conn:
@@ -271,7 +273,7 @@ class Registrar:
             else:
                 store.set_gateway(conn, org, gateway, **values)
 
-        self._write(job)
+        self._write_with_broker(job)
         return {
             "org": org,
             "gateway": gateway,
@@ -287,7 +289,7 @@ class Registrar:
                 raise NotFound(f"there is no gateway {gateway!r} in {org!r}")
             store.set_gateway(conn, org, gateway, revoked_ms=self._now_ms())
 
-        self._write(job)
+        self._write_with_broker(job)
 
     # -- people
 
@@ -389,6 +391,15 @@ class Registrar:
         settings = self._settings
         if settings.broker_kind == "none":
             return
+        try:
+            with _locked(settings.broker_users_path.with_name(".lock")):
+                self._write_broker_files()
+        except OSError as error:
+            raise Invalid(f"the broker's files cannot be written: {error.strerror}: {error.filename}") from None
+        self._reload_broker()
+
+    def _write_broker_files(self) -> None:
+        settings = self._settings
         with self._database.read() as conn:
             devices = store.devices(conn, None)
             gateways = [row for row in store.gateways(conn, None) if row["revoked_ms"] is None]
@@ -399,15 +410,11 @@ class Registrar:
             brokers.Login(brokers.WATCH, row["id"], _OBSERVER, str(self.observer(row["id"])["password"]))
             for row in organisations
         ]
-        try:
-            if settings.broker_kind == "nats":
-                write_private(settings.broker_users_path, brokers.nats_users(logins))
-            else:
-                write_private(settings.broker_users_path, brokers.mosquitto_passwords(logins))
-                write_private(settings.broker_acl_path, brokers.mosquitto_acl(logins))
-        except OSError as error:
-            raise Invalid(f"the broker's files cannot be written: {error.strerror}: {error.filename}") from None
-        self._reload_broker()
+        if settings.broker_kind == "nats":
+            write_private(settings.broker_users_path, brokers.nats_users(logins))
+        else:
+            write_private(settings.broker_users_path, brokers.mosquitto_passwords(logins))
+            write_private(settings.broker_acl_path, brokers.mosquitto_acl(logins))
 
     def _login(self, kind: str, row: dict[str, Any]) -> brokers.Login:
         return brokers.Login(kind, row["org"], row["id"], self._password(row["broker_user"], row["broker_nonce"]))
@@ -418,7 +425,7 @@ class Registrar:
             return
         try:
             os.kill(int(path.read_text()), signal.SIGHUP)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return  # it is not running: it will read the files when it starts
         except (ValueError, OSError) as error:
             raise Invalid(f"the broker was not told to read its users again ({path}): {error}") from None
@@ -429,9 +436,28 @@ class Registrar:
             notes(conn).catalogue = True
             return result
 
-        result = self._database.write(noted).result()
-        self.write_broker_files()
+        return self._database.write(noted).result()
+
+    def _write_with_broker(self, job: Callable[[Connection], Any]) -> Any:
+        """As `_write`, for what changes who may log in at the broker."""
+        result = self._write(job)
+        try:
+            self.write_broker_files()
+        except Invalid as error:
+            cure = "run the same command again, or `tocsin device rekey` for a device"
+            raise Invalid(
+                f"{error}; it is enrolled, but the broker does not know it yet: mend this, then {cure}"
+            ) from None
         return result
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time: two commands at once must not write an older list over a newer one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """A new user in an empty folder, who has the `tocsin` command and nothing else."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -8,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tocsin_backend.cli import main
 
 PROGRAM = "import sys; from tocsin_backend.cli import main; sys.exit(main())"
 
@@ -39,6 +42,13 @@ class NewUser:
 
     def json(self, *words: str, **more):
         return json.loads(self.run(*words, "--json", **more).stdout)
+
+    def quick(self, *words: str):
+        """The same in this process, for what is not about processes: the JSON document."""
+        said = io.StringIO()
+        with contextlib.chdir(self.folder), contextlib.redirect_stdout(said):
+            assert main((*words, "--json")) == 0
+        return json.loads(said.getvalue())
 
     def refusal(self, *words: str, status: int = 1, **more) -> str:
         """The one line of a refused command."""

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,21 +119,45 @@ def test_the_first_hour(new_user, monkeypatch, capsys):
     assert kept == [person["webhooks"][0]["secret"]], "tokens and passwords are kept as hashes or not at all"
 
 
-def test_a_device_is_rekeyed_and_retired(user):
-    first = user.json("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
-    second = user.json("device", "rekey", "--org", "demo", "--id", "bau-1")
+def test_a_device_is_rekeyed_and_retired(user, here):
+    first = user.quick("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
+    second = user.quick("device", "rekey", "--org", "demo", "--id", "bau-1")
     assert (second["device"], second["kid"]) == ("bau-1", "k2")
     assert second["key"] != first["key"]
     assert second["broker"]["password"] != first["broker"]["password"]
     users = user.folder / "tocsin-data" / "broker" / "users.conf"
     assert second["broker"]["password"] in users.read_text()
     assert first["broker"]["password"] not in users.read_text()
-    user.run("device", "retire", "--org", "demo", "--id", "bau-1")
+    user.quick("device", "retire", "--org", "demo", "--id", "bau-1")
     assert "demo/bau-1" not in users.read_text()
-    assert "was retired" in user.refusal("device", "rekey", "--org", "demo", "--id", "bau-1")
+    assert "was retired" in here.refusal("device", "rekey", "--org", "demo", "--id", "bau-1")
     again = ("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
-    assert "never given twice" in user.refusal(*again)
-    assert "retired" in user.run("device", "list").stdout
+    assert "never given twice" in here.refusal(*again)
+    assert user.quick("device", "list")[0]["retired_ms"] > 0
+
+
+def test_a_broker_that_cannot_be_told_is_said_and_nothing_is_half_done(user, here, monkeypatch):
+    words = ("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
+    monkeypatch.setenv("TOCSIN_BROKER_USERS_FILE", "/proc/nowhere/users.conf")
+    assert "the broker's files cannot be written" in here.refusal(*words)
+    monkeypatch.delenv("TOCSIN_BROKER_USERS_FILE")
+    (user.folder / "pid").write_text("not a number")
+    monkeypatch.setenv("TOCSIN_BROKER_PID_FILE", "pid")
+    assert "was not told to read its users again" in here.refusal("device", "rekey", "--org", "demo", "--id", "bau-1")
+    (user.folder / "pid").write_text(str(2**22 - 1))  # a broker that is not running any more reads them when it starts
+    credentials = user.quick("device", "rekey", "--org", "demo", "--id", "bau-1")
+    assert credentials["kid"] == "k3"
+    users = (user.folder / "tocsin-data" / "broker" / "users.conf").read_text()
+    assert credentials["broker"]["password"] in users
+
+
+def test_commands_at_once_lose_no_device(user):
+    names = [f"bau-{n}" for n in range(6)]
+    base = ("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id")
+    with ThreadPoolExecutor(len(names)) as pool:
+        found = list(pool.map(lambda name: user.json(*base, name), names))
+    users = (user.folder / "tocsin-data" / "broker" / "users.conf").read_text()
+    assert [each["device"] for each in found if each["broker"]["password"] not in users] == []
 
 
 def test_six_faults_of_a_policy_are_six_lines(user):

@@ -17,7 +17,6 @@ from tocsin_sim.broker import Broker
 from tocsin_wire import messages, signing
 
 PROGRAM = "import sys; from tocsin_backend.cli import main; sys.exit(main())"
-PASSWORD = "correct horse battery"
 
 
 def until(condition, seconds=20.0):
@@ -63,15 +62,13 @@ DEVICE = ("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_
 
 
 def test_enrolment_beside_a_running_server(user):
-    gateway = user.json("gateway", "add", "--org", "demo", "--id", "gw-1")
+    gateway = user.quick("gateway", "add", "--org", "demo", "--id", "gw-1")
     with running(user, "serve", "--json", TOCSIN_PORT="0") as server:
         ready = json.loads(server.stdout.readline())
         assert ready["pid"] == server.pid
-        credentials = user.json(*DEVICE, "bau-1")
-        user.run(
-            "user", "add", "--org", "demo", "--login", "alice", "--name", "Alice", "--role", "supervisor",
-            "--password-stdin", stdin=PASSWORD + "\n",
-        )  # fmt: skip
+        credentials = user.quick(*DEVICE, "bau-1")
+        alice = ("--login", "alice", "--name", "Alice", "--role", "supervisor")
+        password = user.quick("user", "add", "--org", "demo", *alice, "--generate")["password"]
         with httpx.Client(base_url=ready["ready"], timeout=20) as client:
             headers = {"Authorization": f"Bearer {gateway['token']}"}
 
@@ -81,12 +78,12 @@ def test_enrolment_beside_a_running_server(user):
                 return answer.json()["answers"][0]
 
             assert forward(envelope(*press(credentials)))["r"] == "stored"
-            login = client.post("/api/v1/login", json={"login": "alice", "password": PASSWORD})
+            login = client.post("/api/v1/login", json={"login": "alice", "password": password})
             client.post("/api/v1/login", json={"login": "alice", "password": "not-the-passw0rd"})
-            assert [row["device"] for row in user.json("alerts")] == ["bau-1"]
+            assert [row["device"] for row in user.quick("alerts")] == ["bau-1"]
 
             # a key that was revoked beside the server is refused within S6's 60 s, ours is 10
-            user.json("device", "rekey", "--org", "demo", "--id", "bau-1")
+            user.quick("device", "rekey", "--org", "demo", "--id", "bau-1")
             until(lambda: forward(envelope(*press(credentials, 2)))["reason"] == "unknown-key")
 
             # a second server on the same address says so in one line
@@ -110,11 +107,11 @@ def test_enrolment_beside_a_running_server(user):
     assert "Traceback" not in log
     assert "a login failed from 127.0.0.1" in log
     for secret in (
-        gateway["token"], credentials["key"], credentials["broker"]["password"], PASSWORD, "not-the-passw0rd",
+        gateway["token"], credentials["key"], credentials["broker"]["password"], password, "not-the-passw0rd",
         login.json()["token"], login.json()["csrf"], (user.folder / "tocsin-data" / "secret").read_text().strip(),
     ):  # fmt: skip
         assert secret not in log
-    assert user.run("verify").stdout == "1 timelines checked: every chain whole\n"
+    assert user.quick("verify") == {"alerts": 1, "flaws": []}
 
 
 def device_client(credentials):

@@ -73,7 +73,7 @@ def visitor(request: Request) -> Visitor:
     return Visitor(session.person, session, token)
 
 
-def allowed(action: str) -> Callable[[Request], Visitor]:
+def allowed(action: str) -> Callable[[Visitor], Visitor]:
     """A dependency: the visitor, who must have the right to `action`."""
 
     def check(who: Annotated[Visitor, Depends(visitor)]) -> Visitor:

@@ -216,7 +216,7 @@ ROUTES = [
 # -- OpenAPI, written by hand because these routes do not pass through the framework
 
 
-def _of(kind: str, **more: Any) -> Row:
+def _of(kind: str | list[str], **more: Any) -> Row:
     return {"type": kind, **more}
 
 
