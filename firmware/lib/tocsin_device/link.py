@@ -64,10 +64,11 @@ class Link:
         self._failures += 1
         self._due_ms = now_ms + window_ms * jitter // PERMILLE
 
-    def heard(self, now_ms: int) -> None:
-        """Bytes came from the broker."""
-        self._heard_ms = now_ms
-        self._pinged_ms = None
+    def heard(self, at_ms: int) -> None:
+        """Bytes last came from the broker at that instant; telling the same one again changes nothing."""
+        if at_ms > self._heard_ms:
+            self._heard_ms = at_ms
+            self._pinged_ms = None
 
     def step(self, unsent: bool, asked_ms: "int | None", now_ms: int) -> str:
         """ "ping", "dead" or "". `asked_ms`: since when the oldest packet waits for its PUBACK, None if none does."""

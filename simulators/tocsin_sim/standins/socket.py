@@ -23,6 +23,10 @@ _EINPROGRESS = 115
 _EHOSTUNREACH = 113
 _SLICE_S = 0.005
 
+# What waits while nothing passes. lwIP keeps it outside the heap: here it is there from the start, and counted
+# with the stand-ins. One connection at a time has something in it.
+_chip = bytearray(_SEND_BUFFER)
+
 
 class socket:
     def __init__(self, family=AF_INET, kind=SOCK_STREAM, protocol=0):
@@ -32,7 +36,7 @@ class socket:
         self.real = real
         self._timeout_ms = None  # None: for ever; 0: never wait
         self.late = False  # something waits for packets to pass again
-        self._waiting = b""
+        self._waiting = 0  # bytes of _chip
         self._address = None  # of a connection asked for while nothing passed
 
     def setblocking(self, on):
@@ -104,13 +108,13 @@ class socket:
             data = memoryview(data)[:size]
         if self._flows():
             return self.real.write(data)
-        room = _SEND_BUFFER - len(self._waiting)
-        if room <= 0:
+        count = min(len(data), _SEND_BUFFER - self._waiting)
+        if not count:
             return self.real.write(data) if self._silence() else None
-        taken = bytes(memoryview(data)[:room])
-        self._waiting += taken
+        _chip[self._waiting : self._waiting + count] = memoryview(data)[:count]
+        self._waiting += count
         self.late = True
-        return len(taken)
+        return count
 
     def send(self, data):
         count = self.write(data)
@@ -145,8 +149,8 @@ class socket:
                 address, self._address = self._address, None
                 self.real.connect(address)
             if self._waiting:
-                waiting, self._waiting = self._waiting, b""
-                self.real.write(waiting)
+                count, self._waiting = self._waiting, 0
+                self.real.write(memoryview(_chip)[:count])
         return True
 
     def resume(self):
