@@ -19,7 +19,6 @@ from tocsin_sim.broker import BrokerError
 from tocsin_sim.inbox import Received
 from tocsin_sim.indicator import OFF
 from tocsin_sim.processes import ProcessError
-from tocsin_sim.supervisor import ApiRefused
 
 # Who is killed, in shares. The backend takes longest to start, and must live most of the time for anything to flow.
 TARGETS = {"device": 40, "broker": 22, "gateway": 22, "backend": 16}
@@ -108,7 +107,7 @@ class Campaign(System):
 
     def _take_and_close(self, post: Post, press: Pressed, *, close: bool) -> None:
         """As a supervisor would; a backend that is dead just then is left alone."""
-        with contextlib.suppress(OSError, ApiRefused):
+        with contextlib.suppress(OSError):
             alert = self.alert_of(press.device, press.b, press.n)
             if alert is None:
                 return

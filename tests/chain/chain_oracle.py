@@ -157,21 +157,28 @@ def _judge_lies(
         by_device[press.device].append(press)
     for light in (said for one in shown for said in _sayings(one, by_device)):
         known = [press for press in by_device[light.device] if press.known_ns <= light.of_ns]
-        if not known:
+        # The lamp follows the newest press that is on the flash; one being written just then may be it, or not.
+        candidates = [max(known, key=lambda press: (press.b, press.n))] if known else []
+        candidates += [press for press in by_device[light.device] if press.contact_ns <= light.of_ns < press.known_ns]
+        lies = [_lie(light, press, stored, answered) for press in candidates]
+        if not candidates:
             verdict.lies.append(f"{light.device} said {light.what} by {light.how} before anybody pressed")
-            continue
-        # The lamp follows the newest press that is on the flash.
-        press = max(known, key=lambda candidate: (candidate.b, candidate.n))
-        row = stored.get((press.device, press.b, press.n))
-        if row is None:
-            verdict.lies.append(f"{_name(press)} was shown {light.what} and is not stored")
-            continue
-        truth_ms = row["stored_ms"] if light.what == "sent" else answered.get(row["alert_id"])
-        if truth_ms is None:
-            verdict.lies.append(f"{_name(press)} was shown answered by {light.how} and nobody answered")
-        elif light.at_ns < truth_ms * MS:
-            early_ms = (truth_ms * MS - light.at_ns) / MS
-            verdict.lies.append(f"{_name(press)} was shown {light.what} by {light.how} {early_ms:.1f} ms early")
+        elif all(lies):
+            verdict.lies.append(lies[0])
+
+
+def _lie(light: _Said, press: Pressed, stored: dict[Any, Row], answered: dict[str, int]) -> str:
+    """What is untrue in what was said, if it was said of this press; empty when it is true."""
+    row = stored.get((press.device, press.b, press.n))
+    if row is None:
+        return f"{_name(press)} was shown {light.what} and is not stored"
+    truth_ms = row["stored_ms"] if light.what == "sent" else answered.get(row["alert_id"])
+    if truth_ms is None:
+        return f"{_name(press)} was shown answered by {light.how} and nobody answered"
+    if light.at_ns < truth_ms * MS:
+        early_ms = (truth_ms * MS - light.at_ns) / MS
+        return f"{_name(press)} was shown {light.what} by {light.how} {early_ms:.1f} ms early"
+    return ""
 
 
 def _sayings(shown: Tone | Lit, by_device: dict[str, list[Pressed]]) -> list[_Said]:
