@@ -28,8 +28,8 @@ KEYS = {
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit status is 0 when it went well."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every command and option; tests compare the documents with it."""
     parser = argparse.ArgumentParser(prog="tocsin-sim", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("toolchain", help="find or fetch MicroPython, mpy-cross, umqtt.simple; say where they are")
@@ -53,7 +53,12 @@ def main(argv: list[str] | None = None) -> int:
         "--page", type=int, metavar="PORT", help="also serve the virtual post's page; 0 takes any free port"
     )
     board.add_argument("--source", action="store_true", help="put .py files on the board instead of compiled ones")
-    asked = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit status is 0 when it went well."""
+    asked = build_parser().parse_args(argv)
     if asked.command == "demo":
         from tocsin_sim.demo import run  # the backend's imports take a second
 
