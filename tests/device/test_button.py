@@ -58,6 +58,24 @@ def test_an_edge_latched_while_the_loop_was_away_is_a_press():
     assert feed(button, [0] * 40, 50) == []
 
 
+def test_a_slow_loop_loses_no_press_and_makes_none_of_a_spike():
+    for lag_ms in (6, 10, 15, 20, 25):
+        for hold_ms in (70, 120, 300):
+            for phase in range(lag_ms):
+                button = Button("call")
+                count = 0
+                edge_ms = 1000
+                for ms in range(900 + phase, 1800, lag_ms):
+                    seen = edge_ms if edge_ms is not None and ms >= edge_ms else None
+                    if button.step(1000 <= ms < 1000 + hold_ms, seen, ms) == PRESS:
+                        count += 1
+                    edge_ms = None if seen is not None else edge_ms
+                assert count == 1, (lag_ms, hold_ms, phase)
+                button = Button("call")
+                for ms in range(900 + phase, 1800, lag_ms):
+                    assert button.step(1000 <= ms < 1003, 1000 if 0 <= ms - 1000 < lag_ms else None, ms) == NOTHING
+
+
 def test_a_loop_that_was_away_without_an_edge_invents_nothing():
     button = idle()
     assert button.step(False, None, 5000) == NOTHING

@@ -69,7 +69,6 @@ def path_of(press):
     return "/journal/p-%d-%d" % (press.b, press.n)
 
 
-
 class AcknowledgesBeforeFlush(Journal):
     """Planted: the press is said to be kept while its file is still open."""
 

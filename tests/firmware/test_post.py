@@ -88,7 +88,7 @@ def test_an_outage_of_twenty_presses_fits_the_heap_and_every_one_arrives_in_orde
     post.wifi(False)
     assert post.wait_for_state("no network", 30)
     for _ in range(20):
-        post.press(60, "clean")
+        post.press(120, "clean")
         assert post.wait_for(lambda: post.presses[-1:] and post.presses[-1].sending_ns, 5), post.console()
         assert post.wait_for(lambda: not post.closed, 5)
         time.sleep(0.15)

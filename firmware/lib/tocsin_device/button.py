@@ -59,6 +59,7 @@ class Button:
         self._touched = False  # a contact was seen since the count was last 0; `_touch_ms` says when
         self._touch_ms = 0
         self._sampled_ms = -1
+        self._was = False  # the level of the sample before
         self._closures = 0
         self._first_ms = 0
         self._fired = False
@@ -72,11 +73,18 @@ class Button:
                 return self._find("opened")
             away_ms = 0
         self._sampled_ms = now_ms
+        # A loop that comes late brings one sample for several: they are taken to have been like this one, back to the
+        # sample before if it was the same, or to the edge. One sample alone never makes a press.
+        weight = 1
+        if active == self._was or (active and edge_ms is not None):
+            seen_ms = away_ms if active == self._was or edge_ms is None else min(away_ms, now_ms - edge_ms)
+            weight = max(1, min((seen_ms + SAMPLE_MS // 2) // SAMPLE_MS, self._close_at - 1))
+        self._was = active
         if self.state == "boot":
             return self._at_boot(active)
         if self.state == "open":
-            return self._while_open(active, edge_ms, now_ms, away_ms)
-        return self._while_closed(active, now_ms)
+            return self._while_open(active, edge_ms, now_ms, away_ms, weight)
+        return self._while_closed(active, now_ms, weight)
 
     def line(self) -> str:
         """What a beat says of this line."""
@@ -94,7 +102,7 @@ class Button:
             return self._find("closed")
         return NOTHING
 
-    def _while_open(self, active: bool, edge_ms: "int | None", now_ms: int, away_ms: int) -> str:
+    def _while_open(self, active: bool, edge_ms: "int | None", now_ms: int, away_ms: int, weight: int) -> str:
         if not self._touched and (active or edge_ms is not None):
             self._touched = True
             self._touch_ms = now_ms if edge_ms is None else edge_ms
@@ -103,21 +111,21 @@ class Button:
         if edge_ms is not None and away_ms > self.debounce_ms:
             return self._close(now_ms)
         if active:
-            self._count += 1
+            self._count += weight
             if self._count >= self._close_at:
                 return self._close(now_ms)
-        elif self._count:
-            self._count -= 1
+        else:
+            self._count = max(0, self._count - weight)
         if self._touched and not self._count and not active and edge_ms is None:
             self._touched = False
             self.rejected += 1
         return NOTHING
 
-    def _while_closed(self, active: bool, now_ms: int) -> str:
+    def _while_closed(self, active: bool, now_ms: int, weight: int) -> str:
         if active:
-            self._count = min(self._count + 1, self._open_at)
+            self._count = min(self._count + weight, self._open_at)
         else:
-            self._count -= 1
+            self._count -= weight
             if self._count <= 0:
                 self._count = 0
                 self._touched = False

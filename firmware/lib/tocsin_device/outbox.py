@@ -11,9 +11,9 @@ ASK_AGAIN_MS = 600000  # an open press asks what became of it: at each new sessi
 SPREAD_PERMILLE = 200  # a delay varies by this much in all: jitter 0..999 gives 90 % to 110 %
 
 # In memory, at about 400 bytes each:
-MAX_PENDING = 8  # presses; newer ones wait in the journal until there is room again
-MAX_OPEN = 4  # stored presses whose fate the lamp follows; the oldest is let go, the backend has it
-MAX_EVENTS = 8  # the oldest is dropped and counted
+MAX_PENDING = 6  # presses; newer ones wait in the journal until there is room again
+MAX_OPEN = 3  # stored presses whose fate the lamp follows; the oldest is let go, the backend has it
+MAX_EVENTS = 6  # the oldest is dropped and counted
 
 RANKS = {"stored": 1, "fallback": 1, "answered": 2, "closed": 3, "refused": 3}
 

@@ -56,6 +56,7 @@ class App:
         device.started(facts["why"], facts["word"], now_ms)
         if not facts["counted"]:
             device.fault("counter", "neither flash nor NVS keeps the boot counter", now_ms)
+        self._busy = False
         self._client = None  # without credentials there is no network: the post keeps presses and says so
         if facts["broker"]:
             broker = facts["broker"]
@@ -77,7 +78,7 @@ class App:
         if self._client is not None:
             self._network(clock.now_ms())
         self._watchdog.ran("turn")
-        wait_ms = max(0, SAMPLE_MS - (clock.now_ms() - self._sampled_ms))
+        wait_ms = 0 if self._busy else max(0, SAMPLE_MS - (clock.now_ms() - self._sampled_ms))
         if self._device.link.state == "up":
             self._client.guard.wait(wait_ms)
         elif wait_ms:
@@ -139,8 +140,11 @@ class App:
         device, client = self._device, self._client
         client.check()
         device.link.heard(client.heard_ms)
-        while client.arrived:
-            topic, frame, retained = client.arrived.pop(0)
+        self._busy = bool(
+            client.arrived
+        )  # there may be more: the next turn does not wait, and serves the contacts first
+        if self._busy:
+            topic, frame, retained = client.arrived.pop()
             try:
                 name = topic.decode()
             except ValueError:

@@ -126,11 +126,15 @@ class Guard:
         self._end += count or 0
         return bool(count)
 
-    def packet(self) -> int:
-        """End the packet at hand. The first byte of the next one if it is whole; else -1, or 0 if it has not begun."""
-        if self.limit and self._at != self.limit:
+    def done(self) -> None:
+        """The packet at hand was read, to its end."""
+        if self._at != self.limit:
             raise LinkLost("a packet longer than it says")
-        self.limit = length = shift = 0
+        self.limit = 0
+
+    def packet(self) -> int:
+        """The first byte of the next packet if it is whole; -1 if not yet, 0 if it has not begun."""
+        length = shift = 0
         for at in range(self._at + 1, self._end):
             length |= (self._in[at] & 0x7F) << shift
             shift += 7
@@ -164,7 +168,7 @@ class Client(simple.MQTTClient):
         super().__init__(user.encode(), b"", 1, user.encode(), password.encode(), keepalive_s)
         self.guard = Guard(idle)
         self.in_flight = []  # (packet id, uptime when sent), oldest first
-        self.arrived = []  # (topic, frame, retained), for the caller to take
+        self.arrived = []  # one (topic, frame, retained), for the caller to take; the next comes with the next `check`
         self.heard_ms = self._begun_ms = self._answer = self._kind = self._last_id = 0
         self.set_callback(lambda topic, frame: self.arrived.append((topic, frame, bool(self._kind & 1))))
 
@@ -197,7 +201,7 @@ class Client(simple.MQTTClient):
         return not self.guard.unsent and len(self.in_flight) < _MAX_IN_FLIGHT
 
     def check(self) -> None:
-        """Take in whatever has come and send on what has not left; waits for nothing."""
+        """Take in what has come, up to one message, and send on what has not left; waits for nothing."""
         self._call(Client._take)
 
     def wait_msg(self):
@@ -205,11 +209,12 @@ class Client(simple.MQTTClient):
         return self._answer
 
     def _take(self) -> None:
-        while True:
+        came = True
+        while came and not self.arrived:
             came = self.guard.fill()
+            self.heard_ms = clock.now_ms() if came else self.heard_ms
             self._kind = self.guard.packet()
-            while self._kind > 0:
-                self._begun_ms = 0
+            if self._kind > 0:
                 code = simple.MQTTClient.wait_msg(self)
                 if code == 0x40 or code == 0x90:  # PUBACK, SUBACK
                     data = self.guard.read(3 + (code >> 7))
@@ -218,14 +223,11 @@ class Client(simple.MQTTClient):
                         raise LinkLost("the broker refuses the subscription")
                 elif code is not None and code & 0xF0 != 0x30:
                     raise LinkLost("not a packet for a client")
-                self._kind = self.guard.packet()
-            if came:
-                self.heard_ms = clock.now_ms()
-            self._begun_ms = self._kind and (self._begun_ms or self.heard_ms)
+                self.guard.done()
+                came = True  # there may be another
+            self._begun_ms = (self._begun_ms or self.heard_ms) if self._kind < 0 else 0
             if self._begun_ms and clock.now_ms() - self._begun_ms > _PARTIAL_MS:
                 raise LinkLost("half a packet")
-            if not came:
-                return
 
     def _ask(self, kind: int, length: bytes, ending: bytes) -> None:
         """Give the next packet an id, and umqtt the answer that it will wait for."""

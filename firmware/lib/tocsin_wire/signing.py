@@ -22,15 +22,17 @@ try:
         return _digest(key, message, "sha256")
 
 except ImportError:  # MicroPython has hashlib.sha256 and nothing above it
+    _INNER = int.from_bytes(b"\x36" * _BLOCK, "big")
+    _OUTER = int.from_bytes(b"\x5c" * _BLOCK, "big")
 
     def hmac_sha256(key: bytes, message: bytes) -> bytes:
         """HMAC-SHA256 (RFC 2104), 32 bytes."""
         if len(key) > _BLOCK:
             key = hashlib.sha256(key).digest()
-        key = key + bytes(_BLOCK - len(key))
-        inner = hashlib.sha256(bytes([byte ^ 0x36 for byte in key]))
+        number = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")  # one integer: a tenth of a list's heap and time
+        inner = hashlib.sha256((number ^ _INNER).to_bytes(_BLOCK, "big"))
         inner.update(message)
-        outer = hashlib.sha256(bytes([byte ^ 0x5C for byte in key]))
+        outer = hashlib.sha256((number ^ _OUTER).to_bytes(_BLOCK, "big"))
         outer.update(inner.digest())
         return outer.digest()
 
