@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from smaller_png import smaller
 
 FOLDER = Path(__file__).parents[2] / "backend" / "screens"
 BYTES_MAX = 150_000
@@ -48,11 +49,11 @@ def shoot(page: Page, path: Path) -> None:
     """One picture of what is in the window, once fonts and the first beat are there."""
     page.mouse.move(0, 0)
     page.evaluate("() => document.activeElement?.blur()")
-    page.screenshot(path=path, animations="disabled")
-    size = path.stat().st_size
-    if size > BYTES_MAX:
-        raise SystemExit(f"{path} is {size} bytes: more than {BYTES_MAX}")
-    print(f"{path} {size} bytes")
+    picture = smaller(page.screenshot(animations="disabled"))
+    if len(picture) > BYTES_MAX:
+        raise SystemExit(f"{path} would have {len(picture)} bytes: more than {BYTES_MAX}")
+    path.write_bytes(picture)
+    print(f"{path} {len(picture)} bytes")
 
 
 def take(browser: Browser, url: str, login: str, password: str, folder: Path) -> None:
@@ -79,7 +80,9 @@ def main() -> None:
     url, login, password = sys.argv[1:4]
     folder = Path(sys.argv[4]) if len(sys.argv) == 5 else FOLDER
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-lcd-text"]
+        )
         take(browser, url.rstrip("/"), login, password, folder)
         browser.close()
 
