@@ -102,6 +102,7 @@ class Ingest:
         with database.read() as conn:
             self._evidence_kept = evidence.count(conn)
         self._evidence_waiting = 0
+        self._stumbled: set[type[BaseException]] = set()
         self._lock = threading.Lock()
         database.after_commit(self._forget)
 
@@ -118,18 +119,15 @@ class Ingest:
         now_ms = self.clock.now_ms()
         answers: list[Answer | None] = [None] * len(envelopes)
         jobs: dict[Priority, list[tuple[int, Callable[[Connection], Answer]]]] = {}
-        alive: dict[int, Frame] = {}  # new signals prove that their devices are there
         for at, envelope in enumerate(envelopes):
             number = _number(envelope)
             judged = self._judge(org, gateway, envelope, now_ms)
             if isinstance(judged, Refusal):
                 answers[at] = self._refuse(org, gateway, envelope, judged.reason, number, now_ms)
                 continue
-            if judged.channel in ("alert", "event"):
-                alive[at] = judged
             priority = Priority.PRESS if judged.channel == "alert" else Priority.ACTION
             jobs.setdefault(priority, []).append((at, partial(self._store, judged, number)))
-        return self._gather(org, gateway, envelopes, answers, jobs, alive)
+        return self._gather(org, gateway, envelopes, answers, jobs)
 
     def _gather(
         self,
@@ -138,7 +136,6 @@ class Ingest:
         envelopes: Sequence[Mapping[str, Any]],
         answers: list[Answer | None],
         jobs: dict[Priority, list[tuple[int, Callable[[Connection], Answer]]]],
-        alive: dict[int, Frame],
     ) -> "Future[list[Answer]]":
         """A future of all the answers, resolved by the last of the jobs."""
         whole: Future[list[Answer]] = Future()
@@ -154,12 +151,12 @@ class Ingest:
             failure = future.exception()
             if failure is None:
                 answers[at] = future.result()
-                if at in alive and future.result()["r"] == "stored":
-                    self._touch(alive[at])
             elif isinstance(failure, Unavailable):
                 outage.append(failure)
             else:
-                log.error("an envelope could not be stored", exc_info=failure)
+                new = type(failure) not in self._stumbled  # a traceback once: a flood of them would be the next fault
+                self._stumbled.add(type(failure))
+                log.error("an envelope could not be stored: %r", failure, exc_info=failure if new else None)
                 number = _number(envelopes[at])
                 answers[at] = self._refuse(org, gateway, envelopes[at], "internal-error", number, self.clock.now_ms())
             with lock:
@@ -175,13 +172,6 @@ class Ingest:
             for (at, _), future in zip(jobs[priority], futures, strict=True):
                 future.add_done_callback(partial(done, at))
         return whole
-
-    def _touch(self, frame: Frame) -> None:
-        """Count a new signal as a sign of life, after the press and in no transaction of one."""
-        try:
-            self.database.write(lambda conn: self._heard(conn, frame, self.clock.now_ms(), None, 0), Priority.BEAT)
-        except Unavailable:
-            log.info("closing: the next beat will tell that %s is there", frame.card.device)
 
     # -- judging
 
@@ -240,7 +230,7 @@ class Ingest:
         known = self._cards.get((org, device))
         if known is not None and now_ms - known[0] < CARD_TTL_MS:
             return known[1]
-        with self.database.read() as conn:
+        with self.database.glance() as conn:
             card = devices.card(conn, org, device)
         if card is not None:
             if len(self._cards) >= MAX_CARDS:
@@ -347,6 +337,7 @@ class Ingest:
             self._event(conn, frame, signal, now_ms)
         elif alert_id is not None:  # a cancel at the post: told, and nothing closes by itself
             self._remark(conn, alert_id, f"{message['k']}-at-post", frame.signal, now_ms)
+        self._heard(conn, frame, now_ms)
         shown = alert_id if is_press else None
         ack = acks.of_signal(card.org, card.device, frame.key, frame.signal, word, now_ms, shown, epoch)
         return "stored", alert_id, [ack]
@@ -438,16 +429,17 @@ class Ingest:
             return "stored"
         session = messages.parse_session(message["s"])
         if message["st"] == "ready":
-            if self._heard(conn, frame, now_ms, session, 0) and dispatches.hasten_lamps(
+            if self._heard(conn, frame, now_ms, session) and dispatches.hasten_lamps(
                 conn, card.org, card.device, now_ms
             ):
                 notes(conn).wake(now_ms)
             return "stored"
-        key = (card.org, card.device)
-        tracked = devices.presences(conn, [key])[key]
+        tracked = devices.presence(conn, card.org, card.device)
         planned = message["st"] == "restarting"
         after = liveness.ended(tracked.presence, tracked.reporting_ms, session, planned)
-        self._presence(conn, tracked, after)
+        if after != tracked.presence:
+            devices.save_presences(conn, [(tracked.org, tracked.device, after)])
+            self._seen(conn, tracked, after)
         return "stored"
 
     def _info(self, conn: Connection, frame: Frame) -> str:
@@ -457,25 +449,23 @@ class Ingest:
         notes(conn).devices.add((card.org, card.device))
         return "stored"
 
-    def _heard(self, conn: Connection, frame: Frame, now_ms: int, session: tuple[int, int] | None, beat_i: int) -> bool:
-        """A live frame: the device is there, and its gateway is where downlinks go. False if it was an old one."""
-        key = (frame.card.org, frame.card.device)
-        tracked = devices.presences(conn, [key])[key]
-        after = liveness.heard(tracked.presence, now_ms, tracked.reporting_ms, session, beat_i)
+    def _heard(self, conn: Connection, frame: Frame, now_ms: int, session: tuple[int, int] | None = None) -> bool:
+        """A new signal or a birth: the device is there, downlinks go by this gateway. False if it was an old one."""
+        tracked = devices.presence(conn, frame.card.org, frame.card.device)
+        after = liveness.heard(tracked.presence, now_ms, tracked.reporting_ms, session)
         if after == tracked.presence:
             return False
-        devices.save_gateway(conn, *key, frame.gateway)
-        self._presence(conn, tracked, after)
+        devices.save_heard(conn, tracked.org, tracked.device, after, frame.gateway)
+        self._seen(conn, tracked, after)
         if tracked.presence.state == liveness.LOST:
             self._cleared(conn, tracked.org, tracked.site, tracked.device, "lost", now_ms)
         return True
 
-    def _presence(self, conn: Connection, tracked: devices.Tracked, after: liveness.Presence) -> None:
-        if after != tracked.presence:
-            devices.save_presences(conn, [(tracked.org, tracked.device, after)])
-            notes(conn).wake(after.expected_by_ms)
-            if after.state != tracked.presence.state:
-                notes(conn).devices.add((tracked.org, tracked.device))
+    def _seen(self, conn: Connection, tracked: devices.Tracked, after: liveness.Presence) -> None:
+        """Whoever must hear of a presence that changed: the engine of the deadline, screens of the state."""
+        notes(conn).wake(after.expected_by_ms)
+        if after.state != tracked.presence.state:
+            notes(conn).devices.add((tracked.org, tracked.device))
 
     # -- beats
 

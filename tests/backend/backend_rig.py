@@ -174,7 +174,7 @@ class Rig:
             self.save(
                 tables.ContactMethod(
                     person_id=key, channel=channel, address=address.lstrip("!"), external=address.startswith("!"),
-                    position=position, created_ms=START_MS,
+                    secret="s3cret", position=position, created_ms=START_MS,
                 )
             )  # fmt: skip
         return key

@@ -145,6 +145,11 @@ def test_what_is_no_address(hook: Webhook, address: str) -> None:
     assert hook.send(outgoing(address)).permanent
 
 
+def test_nothing_leaves_unsigned(server: HookServer, hook: Webhook) -> None:
+    assert hook.send(outgoing(server.url, secret="")).permanent
+    assert server.received == []
+
+
 def test_nobody_there_is_a_temporary_refusal(hook: Webhook) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

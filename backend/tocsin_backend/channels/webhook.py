@@ -37,17 +37,14 @@ class Refused(Exception):
 
 
 class Webhook:
-    """`allowed`: networks that are not global and yet may be called. `secret` signs where a method has none."""
+    """`allowed`: networks that are not global and yet may be called."""
 
     name = "webhook"
     workers = 8
 
-    def __init__(
-        self, clock: Clock, allowed: Sequence[Network] = (), secret: str = "", cafile: str | None = None
-    ) -> None:
+    def __init__(self, clock: Clock, allowed: Sequence[Network] = (), cafile: str | None = None) -> None:
         self._clock = clock
         self._allowed = tuple(allowed)
-        self._secret = secret
         self._context = tls_context(cafile)
         self._kept: dict[tuple[str, str, int], list[_Connection]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -60,6 +57,8 @@ class Webhook:
             port = where.port
         except ValueError as error:
             return Outcome(False, permanent=True, error=f"bad address: {error}")
+        if not outgoing.secret:
+            return Outcome(False, permanent=True, error="this contact method has no secret to sign with")
         if where.scheme not in ("http", "https") or not where.hostname:
             return Outcome(False, permanent=True, error="the address must begin with http:// or https://")
         host = (where.scheme, where.hostname, port or (443 if where.scheme == "https" else 80))
@@ -95,7 +94,7 @@ class Webhook:
     def _headers(self, outgoing: Outgoing, body: bytes) -> dict[str, str]:
         timestamp = str(self._clock.now_ms() // 1000)
         signed = f"{timestamp}.{outgoing.dispatch_id}.".encode() + body
-        mac = hmac.digest((outgoing.secret or self._secret).encode(), signed, "sha256").hex()
+        mac = hmac.digest(outgoing.secret.encode(), signed, "sha256").hex()
         return {
             "Content-Type": "application/json",
             "User-Agent": "Tocsin",
@@ -162,6 +161,15 @@ class _Connection(http.client.HTTPConnection):
 
     auto_open = 0
     sock: DeadlineSocket | DeadlineTLS
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Head and body in one write: http.client makes two, which the peer then reads in two."""
+        self._whole: list[bytes] = []
+        super().request(*args, **options)
+        self.sock.sendall(b"".join(self._whole))
+
+    def send(self, data: Any) -> None:
+        self._whole.append(data)
 
     def until(self, deadline_s: float) -> None:
         self.sock.deadline_s = deadline_s

@@ -53,6 +53,9 @@ class Priority(IntEnum):
 
 # A press that arrives meanwhile waits for one such transaction: a few milliseconds (ingest puts 64 beats into a job).
 BATCH = {Priority.ACTION: 64, Priority.ENGINE: 32, Priority.BEAT: 4}
+# After a press's commit the writer leaves the interpreter to whoever sends the first notice and the ack: the outcomes
+# and signs of life that wait meanwhile share a commit. Measured: the first notice left 1.1 ms after the commit, now 0.3.
+BREATH_S = 0.003
 
 
 @dataclass(slots=True)
@@ -107,9 +110,13 @@ class Database:
         self._callbacks: list[Callable[[Notes], None]] = []
         self._queues: dict[Priority, deque[tuple[Job[Any], Future[Any]]]] = {each: deque() for each in Priority}
         self._waiting = threading.Condition()
+        self._urgent = threading.Event()  # ends a breath: a press or a person's act is queued
+        self._breathing = False  # a press was just committed
         self._closing = False
         self._writer: threading.Thread | None = None
         self._connection: Connection | None = None
+        self._glancing = threading.Lock()
+        self._glance: Connection | None = None
 
     # -- schema
 
@@ -132,6 +139,23 @@ class Database:
         except (DBAPIError, *dialect.DRIVER_OUTAGES) as error:
             raise _translated(error) from error
 
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """A kept connection for one short look through `dialect.Prepared`: no transaction, nobody else meanwhile.
+
+        It spares a press the 0.3 ms of taking a connection from the pool, BEGIN and ROLLBACK. Raises Unavailable.
+        """
+        with self._glancing:
+            try:
+                if self._glance is None:
+                    self._glance = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                yield self._glance
+            except (DBAPIError, *dialect.DRIVER_OUTAGES) as error:
+                broken, self._glance = self._glance, None
+                if broken is not None:
+                    broken.invalidate()
+                raise _translated(error) from error
+
     # -- writing
 
     def write(self, job: Job[T], priority: Priority = Priority.ADMIN) -> "Future[T]":
@@ -149,6 +173,8 @@ class Database:
                 self._writer.start()
             self._queues[priority].extend(queued)
             self._waiting.notify()
+        if priority <= Priority.ACTION:
+            self._urgent.set()
         return [future for _, future in queued]
 
     def after_commit(self, callback: Callable[[Notes], None]) -> None:
@@ -160,8 +186,13 @@ class Database:
         with self._waiting:
             self._closing = True
             self._waiting.notify()
+        self._urgent.set()
         if self._writer is not None:
             self._writer.join()
+        with self._glancing:
+            if self._glance is not None:
+                self._glance.close()
+                self._glance = None
         self.engine.dispose()
 
     # -- the writer thread
@@ -176,9 +207,22 @@ class Database:
                         return
                     self._waiting.wait()
                 priority = next(each for each in Priority if self._queues[each])
-                queue = self._queues[priority]
-                batch = [queue.popleft() for _ in range(min(len(queue), BATCH.get(priority, BATCH_MAX)))]
+                batch = self._taken(priority)
+            if not batch:
+                self._urgent.wait(BREATH_S)
+                self._breathing = False
+                continue
+            if priority <= Priority.ACTION:
+                self._urgent.clear()
             self._commit(batch)
+            self._breathing = priority == Priority.PRESS
+
+    def _taken(self, priority: Priority) -> list[tuple[Job[Any], Future[Any]]]:
+        """The next batch; none when the writer should let others go first."""
+        if self._breathing and priority > Priority.ACTION and not self._closing:
+            return []
+        queue = self._queues[priority]
+        return [queue.popleft() for _ in range(min(len(queue), BATCH.get(priority, BATCH_MAX)))]
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
         outcomes: list[tuple[Any, BaseException | None]]

@@ -1,9 +1,10 @@
 """Devices: what ingest must know to believe one, and its presence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_, update
 
 from ..domain import policies
 from ..domain.liveness import Presence
@@ -36,7 +37,7 @@ class Card:
     frozen: str  # policies.dump of the policy of its presses
 
 
-_card = (
+_card = Prepared(
     select(
         _device.c.site, _device.c.kind, _device.c.name, _site.c.name, _organisation.c.language, _site.c.reporting_ms,
         _device.c.retired_ms, _version.c.version, _version.c.body,
@@ -57,7 +58,7 @@ _card = (
     )
     .where(_device.c.org == bindparam("of_org"), _device.c.id == bindparam("of_device"))
 )  # fmt: skip
-_keys = (
+_keys = Prepared(
     select(_key.c.kid, _key.c.key)
     .where(_key.c.org == bindparam("of_org"), _key.c.device == bindparam("of_device"), _key.c.revoked_ms.is_(None))
     .order_by(_key.c.created_ms, _key.c.kid)
@@ -85,6 +86,11 @@ _presences = (
     .select_from(_device.join(_site, (_site.c.org == _device.c.org) & (_site.c.id == _device.c.site)))
     .where(tuple_(_device.c.org, _device.c.id).in_(bindparam("devices", expanding=True)))
 )
+_presence = Prepared(
+    select(*_presence_columns)
+    .select_from(_device.join(_site, (_site.c.org == _device.c.org) & (_site.c.id == _device.c.site)))
+    .where(_device.c.org == bindparam("of_org"), _device.c.id == bindparam("of_device"))
+)
 _this = (_device.c.org == bindparam("of_org"), _device.c.id == bindparam("of_device"))
 _set_presence = Prepared(
     update(_device)
@@ -107,6 +113,20 @@ _set_beat = Prepared(
         beat_ms=bindparam("new_beat_ms"),
         boot=bindparam("new_boot"),
         last_n=bindparam("new_last_n"),
+        gateway=bindparam("new_gateway"),
+    )
+)
+_set_heard = Prepared(
+    update(_device)
+    .where(*_this)
+    .values(
+        presence=bindparam("new_presence"),
+        session_b=bindparam("new_session_b"),
+        session_link=bindparam("new_session_link"),
+        beat_i=bindparam("new_beat_i"),
+        ended=bindparam("new_ended"),
+        last_seen_ms=bindparam("new_last_seen_ms"),
+        expected_by_ms=bindparam("new_expected_by_ms"),
         gateway=bindparam("new_gateway"),
     )
 )
@@ -141,13 +161,13 @@ class Tracked:
 def card(conn: Connection, org: str, device: str) -> Card | None:
     """The card of a device."""
     key = {"of_org": org, "of_device": device}
-    row = conn.execute(_card, key).one_or_none()
+    row = _card.first(conn, key)
     if row is None:
         return None
     site, kind, name, site_name, language, reporting_ms, retired_ms, version, body = row
     if body is None:
         version, body = 0, policies.dump(policies.fallback(language))
-    keys = {kid: bytes(secret) for kid, secret in conn.execute(_keys, key)}
+    keys = {kid: bytes(secret) for kid, secret in _keys.all(conn, key)}
     return Card(
         org, device, site, kind, name, site_name, language, reporting_ms, retired_ms is not None, keys, version, body
     )
@@ -155,7 +175,7 @@ def card(conn: Connection, org: str, device: str) -> Card | None:
 
 def signing_key(conn: Connection, org: str, device: str) -> tuple[str, bytes] | None:
     """(kid, key) with which to sign towards a device: its newest key in force."""
-    rows = conn.execute(_keys, {"of_org": org, "of_device": device}).all()
+    rows = _keys.all(conn, {"of_org": org, "of_device": device})
     return None if not rows else (rows[-1][0], bytes(rows[-1][1]))
 
 
@@ -179,6 +199,13 @@ def presences(conn: Connection, devices: Iterable[tuple[str, str]]) -> dict[tupl
     return {(row[0], row[1]): _tracked(row) for row in rows}
 
 
+def presence(conn: Connection, org: str, device: str) -> Tracked:
+    """The presence of a device that is known."""
+    row = _presence.first(conn, {"of_org": org, "of_device": device})
+    assert row is not None
+    return _tracked(row)
+
+
 def due(conn: Connection, now_ms: int, limit: int) -> list[Tracked]:
     """Devices whose deadline has come."""
     return [_tracked(row) for row in conn.execute(_due, {"now_ms": now_ms, "limit": limit})]
@@ -199,28 +226,34 @@ def last_heard_ms(conn: Connection) -> int | None:
     return conn.execute(select(func.max(_device.c.last_seen_ms))).scalar_one_or_none()
 
 
-def _tracked(row: Row[tuple[object, ...]]) -> Tracked:
+def _tracked(row: Sequence[Any]) -> Tracked:
     org, device, state, b, link, beat_i, ended, seen, expected, reporting_ms, site = row
-    presence = Presence(state, (b, link), beat_i, ended, seen, expected)  # type: ignore[arg-type]
-    return Tracked(org, device, site, reporting_ms, presence)  # type: ignore[arg-type]
+    found = Presence(state, (b, link), beat_i, bool(ended), seen, expected)
+    return Tracked(org, device, site, reporting_ms, found)
+
+
+def _values(org: str, device: str, now: Presence) -> dict[str, object]:
+    return {
+        "of_org": org,
+        "of_device": device,
+        "new_presence": now.state,
+        "new_session_b": now.session[0],
+        "new_session_link": now.session[1],
+        "new_beat_i": now.beat_i,
+        "new_ended": now.ended,
+        "new_last_seen_ms": now.last_seen_ms,
+        "new_expected_by_ms": now.expected_by_ms,
+    }
+
+
+def save_heard(conn: Connection, org: str, device: str, now: Presence, gateway: str) -> None:
+    """Store the presence of a device that was just heard, and the gateway it was heard through."""
+    _set_heard.run(conn, {**_values(org, device, now), "new_gateway": gateway})
 
 
 def save_presences(conn: Connection, changed: Iterable[tuple[str, str, Presence]]) -> None:
     """Store presences."""
-    rows = [
-        {
-            "of_org": org,
-            "of_device": device,
-            "new_presence": presence.state,
-            "new_session_b": presence.session[0],
-            "new_session_link": presence.session[1],
-            "new_beat_i": presence.beat_i,
-            "new_ended": presence.ended,
-            "new_last_seen_ms": presence.last_seen_ms,
-            "new_expected_by_ms": presence.expected_by_ms,
-        }
-        for org, device, presence in changed
-    ]
+    rows = [_values(*each) for each in changed]
     if rows:
         _set_presence.run_many(conn, rows)
 

@@ -103,6 +103,17 @@ class Prepared:
         cursor.close()
         return row
 
+    def all(self, conn: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Every row of a SELECT."""
+        text, order, constants = self._for(conn)
+        if constants:
+            values = {**constants, **values}
+        cursor = conn.connection.cursor()
+        cursor.execute(text, values if order is None else [values[name] for name in order])
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        cursor.close()
+        return rows
+
 
 # What the drivers raise on their own cursors when the database, not the statement, is at fault.
 DRIVER_OUTAGES: tuple[type[Exception], ...] = (sqlite3.OperationalError,)

@@ -1,56 +1,62 @@
 """Reading people as the domain knows them: active, with the contact methods in force."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, false, or_, select
 
 from ..domain.people import Directory, Method, Person
 from ..domain.policies import Policy
 from . import tables
+from .dialect import Prepared
 
 _person = tables.Person.__table__  # type: ignore[attr-defined]
 _method = tables.ContactMethod.__table__  # type: ignore[attr-defined]
 
-_select = (
-    select(
-        _person.c.id, _person.c.org, _person.c.login, _person.c.name, _person.c.role, _person.c.language,
-        _method.c.id, _method.c.channel, _method.c.address, _method.c.external, _method.c.secret,
+_PERSON = ("id", "org", "login", "name", "role", "language")
+_METHOD = ("id", "channel", "address", "external", "secret")
+
+
+@lru_cache(maxsize=256)
+def _select(logins: int, roles: int, ids: int) -> Prepared:
+    """The people of so many logins, roles and ids: policies have few shapes, and each is compiled once."""
+    wanted = [
+        _person.c[column] == bindparam(f"{column}{at}")
+        for column, number in (("login", logins), ("role", roles), ("id", ids))
+        for at in range(number)
+    ]
+    methods = (_method.c.person_id == _person.c.id) & _method.c.disabled_ms.is_(None)
+    columns = [_person.c[name] for name in _PERSON] + [_method.c[name] for name in _METHOD]
+    return Prepared(
+        select(*columns)
+        .select_from(_person.outerjoin(_method, methods))
+        .where(_person.c.org == bindparam("org"), _person.c.active, or_(false(), *wanted))
+        .order_by(_person.c.id, _method.c.position, _method.c.id)
     )
-    .select_from(
-        _person.outerjoin(_method, (_method.c.person_id == _person.c.id) & (_method.c.disabled_ms.is_(None)))
-    )
-    .where(
-        _person.c.org == bindparam("org"),
-        _person.c.active,
-        or_(
-            _person.c.login.in_(bindparam("logins", expanding=True)),
-            _person.c.role.in_(bindparam("roles", expanding=True)),
-            _person.c.id.in_(bindparam("ids", expanding=True)),
-        ),
-    )
-    .order_by(_person.c.id, _method.c.position, _method.c.id)
-)  # fmt: skip
 
 
 def directory(conn: Connection, org: str, policy: Policy | None, ids: Iterable[int | None] = ()) -> Directory:
     """The people of this organisation whom this policy may tell, and those of these ids."""
     targets = () if policy is None else [target for step in policy.steps for target in step.targets]
-    wanted = {
-        "org": org,
-        "logins": sorted({target.person for target in targets if target.person}),
-        "roles": sorted({target.role for target in targets if target.role}),
-        "ids": sorted({each for each in ids if each is not None}),
-    }
-    found: dict[int, tuple[tuple[object, ...], list[Method]]] = {}
-    for row in conn.execute(_select, wanted):
-        entry = found.setdefault(row[0], (tuple(row[:6]), []))
+    wanted = (
+        sorted({target.person for target in targets if target.person}),
+        sorted({target.role for target in targets if target.role}),
+        sorted({each for each in ids if each is not None}),
+    )
+    values: dict[str, object] = {"org": org}
+    for column, given in zip(("login", "role", "id"), wanted, strict=True):
+        values.update((f"{column}{at}", each) for at, each in enumerate(given))
+    found: dict[int, tuple[tuple[Any, ...], list[Method]]] = {}
+    for row in _select(*map(len, wanted)).all(conn, values):
+        entry = found.setdefault(row[0], (row[:6], []))
         if row[6] is not None:
-            entry[1].append(Method(row[6], row[7], row[8], row[9], row[10]))
-    return Directory({key: Person(*who, methods=tuple(methods)) for key, (who, methods) in found.items()})  # type: ignore[arg-type]
+            entry[1].append(Method(row[6], row[7], row[8], bool(row[9]), row[10]))
+    return Directory({key: Person(*who, methods=tuple(methods)) for key, (who, methods) in found.items()})
 
 
 def person(conn: Connection, person_id: int) -> Person | None:
     """An active person, without the contact methods."""
-    query = select(*(_person.c[name] for name in ("id", "org", "login", "name", "role", "language")))
+    query = select(*(_person.c[name] for name in _PERSON))
     row = conn.execute(query.where(_person.c.id == person_id, _person.c.active)).one_or_none()
     return None if row is None else Person(*row)
