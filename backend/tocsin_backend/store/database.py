@@ -54,7 +54,7 @@ class Priority(IntEnum):
 # A press that arrives meanwhile waits for one such transaction: a few milliseconds (ingest puts 64 beats into a job).
 BATCH = {Priority.ACTION: 64, Priority.ENGINE: 32, Priority.BEAT: 4}
 # After a press's commit the writer leaves the interpreter to whoever sends the first notice and the ack: the outcomes
-# and signs of life that wait meanwhile share a commit. Measured: the first notice left 1.1 ms after the commit, now 0.3.
+# that wait meanwhile share a commit. Measured: the first notice left 1.1 ms after the commit, now 0.3.
 BREATH_S = 0.003
 
 
