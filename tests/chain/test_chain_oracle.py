@@ -13,8 +13,8 @@ ALERT = str(uuid5(NAMESPACE, "demo/bau-1/3-7"))
 PRESS = Pressed("bau-1", 3, 7, T_MS * MS, (T_MS + 40) * MS, (T_MS + 40) * MS)
 SHOWN = [
     Tone("bau-1", (T_MS + 60) * MS, "sent"),
-    Lit("bau-1", (T_MS + 60) * MS, (T_MS + 4_000) * MS, "sent"),
-    Tone("bau-1", (T_MS + 4_010) * MS, "answered"),
+    Lit("bau-1", (T_MS + 60) * MS, (T_MS + 6_000) * MS, "sent"),
+    Tone("bau-1", (T_MS + 6_010) * MS, "answered"),
 ]
 
 
@@ -24,8 +24,8 @@ def tables() -> Tables:
     return Tables(
         signals=[{**key, "kind": "press", "stored_ms": T_MS + 50}],
         alerts=[{"id": ALERT, "category": "call", "presses": 1, "dedup": "d", "status": "answered"}],
-        answers=[{"alert_id": ALERT, "at_ms": T_MS + 4_000}],
-        ledgers=[{**key, **instants, "stored_ms": T_MS + 50, "handed_ms": T_MS + 55, "answered_ms": T_MS + 4_000}],
+        answers=[{"alert_id": ALERT, "at_ms": T_MS + 6_000}],
+        ledgers=[{**key, **instants, "stored_ms": T_MS + 50, "handed_ms": T_MS + 55, "answered_ms": T_MS + 6_000}],
         dispatches=[{"id": "m1", "maybe_dup": 0}, {"id": "m2", "maybe_dup": 1}],
     )
 
@@ -105,7 +105,7 @@ def test_a_light_is_judged_by_the_newest_press_it_outlasted():
     spoilt = tables()
     assert "bau-1 3-9 was shown sent and is not stored" in judge([PRESS, again], SHOWN[:2], spoilt).lies
     # A press that came just before the light changed was never told anything by it.
-    late = replace(again, known_ns=(T_MS + 3_900) * MS)
+    late = replace(again, known_ns=(T_MS + 5_900) * MS)
     assert judge([PRESS, late], SHOWN[:2], spoilt).lies == []
 
 
