@@ -2,6 +2,7 @@
 
 from tocsin_device.button import Button
 from tocsin_device.device import FETCH, FORGET, KEEP, MARK, PLAY, Device
+from tocsin_device.outbox import Press
 from tocsin_wire import messages, topics
 
 KEY = bytes(range(32))
@@ -55,17 +56,14 @@ class Bench:
             elif what == FETCH:
                 self.fetch(subject)
 
-    def fetch(self, count):
-        from tocsin_device.outbox import Press
-
-        held = [(press.b, press.n) for press in self.device.outbox.presses]
-        wanted = sorted([name for name in self.journal if self.journal[name] == "p" and name not in held])[:count]
-        found = []
-        for b, n in wanted:
-            press = Press(b, n, self.now_ms, 0, "none", "call", 40, False)
-            press.kept = True
-            found.append(press)
-        self.device.returned(found)
+    def fetch(self, after):
+        for name in sorted(self.journal):
+            if self.journal[name] == "p" and name > after:
+                press = Press(name[0], name[1], self.now_ms, 0, "none", "call", 40, False)
+                press.kept = True
+                self.device.returned(press)
+                return
+        self.device.returned(None)
 
     def sample(self, active, edge=False, ms=5):
         self.now_ms += ms

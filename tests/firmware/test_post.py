@@ -87,9 +87,9 @@ def test_an_outage_of_twenty_presses_fits_the_heap_and_every_one_arrives_in_orde
     broker.answers = False
     post.wifi(False)
     assert post.wait_for_state("no network", 30)
-    for _ in range(20):
+    for count in range(1, 21):
         post.press(120, "clean")
-        assert post.wait_for(lambda: post.presses[-1:] and post.presses[-1].sending_ns, 5), post.console()
+        assert post.wait_for(lambda: len(post.presses) == count and post.presses[-1].sending_ns, 10), post.console()  # noqa: B023
         assert post.wait_for(lambda: not post.closed, 5)
         time.sleep(0.15)
     broker.answers = True

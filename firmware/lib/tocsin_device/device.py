@@ -25,8 +25,8 @@ CLOSED_REMEMBERED = 4  # presses whose `closed` may come again: the backend repe
 
 # Effects, as (what, with what): the press to write to the journal, durably, then call `kept`; the press whose `epoch`
 # and `rank` to note there; the press to remove; the name of the sound of lamp.SOUNDS to begin; the epoch seconds that
-# a signed ack brought, to be kept where a reset does not lose them; how many of the oldest pending presses that are not
-# in memory to read from the journal, then call `returned`.
+# a signed ack brought, to be kept where a reset does not lose them; the (b, n) after which to read the next pending
+# press from the journal, then call `returned`.
 KEEP = "keep"
 MARK = "mark"
 FORGET = "forget"
@@ -135,11 +135,13 @@ class Device:
             self.outbox.put(press)
         return NOTHING
 
-    def returned(self, presses: "list[Press]") -> None:
-        """These presses, asked for with FETCH, were read from the journal; none: they are not there any more."""
-        for press in presses:
+    def returned(self, press: "Press | None") -> None:
+        """This press, asked for with FETCH, was read from the journal; None: there is no more."""
+        if press is None:
+            self.outbox.waiting = 0
+        else:
+            self.outbox.waiting -= 1
             self.outbox.put(press)
-        self.outbox.waiting = max(0, self.outbox.waiting - len(presses)) if presses else 0
 
     def fault(self, name: str, text: str, now_ms: int) -> None:
         """Something is wrong and is shown as a fault; told once, until it is over."""
@@ -192,7 +194,7 @@ class Device:
             self.outbox.untold = 0
             self._report({"k": "dropped", "count": count}, now_ms)
         if self.outbox.wish():
-            return ((FETCH, self.outbox.wish()),)
+            return ((FETCH, self.outbox.last()),)
         for press in self.outbox.presses:
             if not press.rank and not press.late and now_ms - press.made_ms >= UNDELIVERED_MS:
                 press.late = True

@@ -11,8 +11,8 @@ ASK_AGAIN_MS = 600000  # an open press asks what became of it: at each new sessi
 SPREAD_PERMILLE = 200  # a delay varies by this much in all: jitter 0..999 gives 90 % to 110 %
 
 # In memory, at about 400 bytes each:
-MAX_PENDING = 6  # presses; newer ones wait in the journal until there is room again
-MAX_OPEN = 3  # stored presses whose fate the lamp follows; the oldest is let go, the backend has it
+MAX_PENDING = 4  # presses; newer ones wait in the journal until there is room again
+MAX_OPEN = 2  # stored presses whose fate the lamp follows; the oldest is let go, the backend has it
 MAX_EVENTS = 6  # the oldest is dropped and counted
 
 RANKS = {"stored": 1, "fallback": 1, "answered": 2, "closed": 3, "refused": 3}
@@ -90,10 +90,16 @@ class Outbox:
         """Whether the next press stays in the journal: there is no room, or older ones wait there already."""
         return self.waiting > 0 or self.pending() >= MAX_PENDING
 
-    def wish(self) -> int:
-        """How many presses to take from the journal now: none until half of the room is free."""
-        pending = self.pending()
-        return min(self.waiting, MAX_PENDING - pending) if pending <= MAX_PENDING // 2 else 0
+    def wish(self) -> bool:
+        """Whether to take a press from the journal now."""
+        return self.waiting > 0 and self.pending() < MAX_PENDING
+
+    def last(self) -> "tuple[int, int]":
+        """(b, n) of the newest pending press in memory: those that wait are newer. (0, 0) if there is none."""
+        for at in range(len(self.presses) - 1, -1, -1):
+            if not self.presses[at].rank:
+                return self.presses[at].b, self.presses[at].n
+        return 0, 0
 
     def put(self, press: Press) -> None:
         """Take a press, in order of (b, n)."""

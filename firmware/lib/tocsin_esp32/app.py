@@ -195,14 +195,10 @@ class App:
             elif what == FORGET:
                 self._journal.forget(subject)
             elif what == FETCH:
-                self._fetch(subject)
+                found = self._journal.next_pending(subject)
+                device.returned(self._journal.read("p", *found) if found else None)
             elif what == SET_CLOCK:
                 clock.write_rtc(subject)
-
-    def _fetch(self, count: int) -> None:
-        held = [(press.b, press.n) for press in self._device.outbox.presses]
-        wanted = [found for found in self._journal.pending() if found not in held][:count]
-        self._device.returned([self._journal.read("p", *found) for found in wanted])
 
 
 def _jitter() -> int:

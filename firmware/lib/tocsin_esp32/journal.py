@@ -43,9 +43,16 @@ class Journal:
         """Remove a press."""
         return self._each(press, os.remove)
 
-    def pending(self) -> "list[tuple[int, int]]":
-        """(b, n) of the pending presses, oldest first."""
-        return sorted([tuple(found[1:]) for found in map(parse, names()) if found and found[0] == "p"])
+    def next_pending(self, after: "tuple[int, int]") -> "tuple[int, int] | None":
+        """(b, n) of the oldest pending press that is newer than `after`, None if there is none."""
+        oldest = None
+        for name in names():
+            found = parse(name)
+            if found and found[0] == "p":
+                this = found[1], found[2]
+                if this > after and (oldest is None or this < oldest):
+                    oldest = this
+        return oldest
 
     def read(self, kind: str, *numbers: int) -> Press:
         """The press of a file: "p" and (b, n), or "o" and (b, n, epoch, rank)."""
@@ -74,17 +81,19 @@ class Journal:
             if found and found[1] == press.b and found[2] == press.n:
                 try:
                     act(FOLDER + name)
+                    return True
                 except OSError:
                     return False
         return True
 
 
-def names() -> "list[str]":
-    """What stands in the folder."""
+def names():
+    """What stands in the folder, one after another: with a long outage behind it the folder outgrows the heap."""
     try:
-        return os.listdir(FOLDER[:-1])
+        for entry in os.ilistdir(FOLDER[:-1]):
+            yield entry[0]
     except OSError:
-        return []
+        pass
 
 
 def parse(name: str) -> "list | None":

@@ -116,7 +116,7 @@ class Guard:
         return bytes(memoryview(self._in)[self._at - size : self._at])
 
     def fill(self) -> bool:
-        """Take what has come. False if nothing has."""
+        """Take what has come, behind what is left of a packet. False if nothing has."""
         self._in[: self._end - self._at] = self._in[self._at : self._end]
         self._end -= self._at
         self._at = 0
@@ -209,12 +209,10 @@ class Client(simple.MQTTClient):
         return self._answer
 
     def _take(self) -> None:
-        came = True
-        while came and not self.arrived:
-            came = self.guard.fill()
-            self.heard_ms = clock.now_ms() if came else self.heard_ms
+        while not self.arrived:
             self._kind = self.guard.packet()
             if self._kind > 0:
+                self._begun_ms = 0
                 code = simple.MQTTClient.wait_msg(self)
                 if code == 0x40 or code == 0x90:  # PUBACK, SUBACK
                     data = self.guard.read(3 + (code >> 7))
@@ -224,10 +222,13 @@ class Client(simple.MQTTClient):
                 elif code is not None and code & 0xF0 != 0x30:
                     raise LinkLost("not a packet for a client")
                 self.guard.done()
-                came = True  # there may be another
-            self._begun_ms = (self._begun_ms or self.heard_ms) if self._kind < 0 else 0
-            if self._begun_ms and clock.now_ms() - self._begun_ms > _PARTIAL_MS:
-                raise LinkLost("half a packet")
+            elif self.guard.fill():
+                self.heard_ms = clock.now_ms()
+            else:
+                self._begun_ms = self._kind and (self._begun_ms or self.heard_ms)
+                if self._begun_ms and clock.now_ms() - self._begun_ms > _PARTIAL_MS:
+                    raise LinkLost("half a packet")
+                return
 
     def _ask(self, kind: int, length: bytes, ending: bytes) -> None:
         """Give the next packet an id, and umqtt the answer that it will wait for."""

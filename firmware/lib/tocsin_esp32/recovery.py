@@ -16,20 +16,24 @@ def load(journal: Journal, boot: int) -> "tuple[list[Press], int]":
         os.mkdir(FOLDER[:-1])
     except OSError:
         pass  # it is there, or the first press that cannot be kept will tell
-    followed = []
+    followed, waiting, leftovers = [], 0, []
     for name in names():
         found = parse(name)
         if found is None or not 1 <= found[1] < boot:
-            _remove(name)
-        elif found[0] == "o":
+            leftovers.append(name)
+        elif found[0] == "p":
+            waiting += 1
+        else:
             followed.append(found)
     followed.sort(key=lambda found: found[1:])
-    for found in followed[:-MAX_OPEN]:
-        _remove("-".join([str(part) for part in found]))
-    pending = journal.pending()
+    for name in leftovers + ["-".join([str(part) for part in found]) for found in followed[:-MAX_OPEN]]:
+        _remove(name)
     presses = [journal.read(*found) for found in followed[-MAX_OPEN:]]
-    presses += [journal.read("p", *found) for found in pending[:MAX_PENDING]]
-    return presses, max(0, len(pending) - MAX_PENDING)
+    last = (0, 0)
+    for _ in range(min(waiting, MAX_PENDING)):
+        last = journal.next_pending(last)
+        presses.append(journal.read("p", *last))
+    return presses, max(0, waiting - MAX_PENDING)
 
 
 def _remove(name: str) -> None:
