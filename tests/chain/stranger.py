@@ -31,7 +31,10 @@ class Stranger:
         self._subscribed = threading.Event()
         broker = credentials["broker"]
         self._client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=broker["user"], protocol=mqtt.MQTTv311, clean_session=True
+            mqtt.CallbackAPIVersion.VERSION2,
+            client_id=broker["client_id"],
+            protocol=mqtt.MQTTv311,
+            clean_session=True,
         )
         self._client.username_pw_set(broker["user"], broker["password"])
         will = self.frame("state", {"v": 1, "s": f"{boot}.1", "st": "lost"})

@@ -67,7 +67,7 @@ def test_a_shell_script_with_mosquitto_pub_is_a_device(system: System, devices: 
     broker = device.credentials["broker"]
     (tmp_path / "frame").write_bytes(device.press(1))
     where = ["-h", broker["host"], "-p", str(broker["port"]), "-u", broker["user"], "-P", broker["password"]]
-    what = ["-i", broker["user"], "-q", "1", "-t", device.topic("alert"), "-f", str(tmp_path / "frame")]
+    what = ["-i", broker["client_id"], "-q", "1", "-t", device.topic("alert"), "-f", str(tmp_path / "frame")]
     subprocess.run(["mosquitto_pub", *where, *what], check=True, timeout=20)
     assert until(lambda: alerts(system, "etranger-2"))[0]["presses"] == 1
 

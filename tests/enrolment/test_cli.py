@@ -91,7 +91,7 @@ def test_the_first_hour(new_user, monkeypatch, capsys):
     assert (device["device"], device["kid"], device["profile"]) == ("post-1", "k1", "call_post")
     assert len(signing.key_from_text(device["key"])) == 32
     assert device["topics"]["ack"] == "tocsin/1/demo/post-1/ack"
-    assert set(device["broker"]) == {"host", "port", "user", "password", "tls"}
+    assert set(device["broker"]) == {"host", "port", "user", "password", "client_id", "tls"}
 
     # the broker's users come from the same data
     users = (data / "broker" / "users.conf").read_text()
