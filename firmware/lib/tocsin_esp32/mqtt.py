@@ -45,10 +45,11 @@ class Guard:
         self._idle = idle
         self._sock = self.address = None
         self._poll = select.poll()
-        self._in = _received  # [_at:_end] is unread, [_at:limit] the packet being read
-        self._out = _gathered  # [:unsent]
-        self._at = self._end = self._deadline_ms = 0
-        self.limit = self.unsent = 0
+        self._in, self._out = (
+            _received,
+            _gathered,
+        )  # _in[_at:_end] is unread, up to limit the packet at hand; _out[:unsent]
+        self._at = self._end = self._deadline_ms = self.limit = self.unsent = 0
         self.said = b""  # what the next reads find, instead of bytes from the network
 
     def socket(self, *_kind):
@@ -164,8 +165,9 @@ class Guard:
 class Client(simple.MQTTClient):
     """One post's connection. Any method may raise LinkLost: then `guard.close`. `idle` is called while connecting."""
 
-    def __init__(self, user: str, password: str, keepalive_s: int, idle) -> None:
-        super().__init__(user.encode(), b"", 1, user.encode(), password.encode(), keepalive_s)
+    def __init__(self, broker: dict, keepalive_s: int, idle) -> None:
+        client_id = broker.get("client_id", broker["user"]).encode()  # no other login can guess it and push us off
+        super().__init__(client_id, b"", 1, broker["user"].encode(), broker["password"].encode(), keepalive_s)
         self.guard = Guard(idle)
         self.in_flight = []  # (packet id, uptime when sent), oldest first
         self.arrived = []  # one (topic, frame, retained), for the caller to take; the next comes with the next `check`
