@@ -58,6 +58,16 @@ def test_a_duplicate_however_late_answers_with_the_same_alert_in_its_present_sta
     assert rig.sql("SELECT previous_id FROM alert WHERE status='raised'") == [(first["alert"],)]
 
 
+def test_the_open_alert_is_found_although_the_clock_went_back(rig: Rig) -> None:
+    anne = rig.person("anne", webhook="https://a/")
+    post = rig.post("bau-1")
+    rig.engine.close(ORG, post.press()["alert"], anne, "real")
+    rig.clock.now -= 3_600_000
+    alert = post.press()["alert"]
+    assert post.press()["alert"] == alert
+    assert rig.alert(alert).presses == 2
+
+
 def test_the_same_envelope_twice_in_one_batch(rig: Rig) -> None:
     envelope = rig.post("bau-1").press_envelope()
     answers = rig.ingest.envelopes(ORG, "gw-1", [envelope, envelope])

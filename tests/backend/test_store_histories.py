@@ -130,7 +130,7 @@ def test_invariants_hold_on_the_real_store(tmp_path: Path, first: int) -> None:
     for seed in SEEDS[first : first + 10]:
         history = History(tmp_path, seed)
         try:
-            for number in range(30):
+            for number in range(20):
                 history.step()
                 found = history.check()
                 assert not found, f"seed {seed}, step {number}: {found}"

@@ -233,7 +233,7 @@ class World:
         return violations(seen)
 
 
-def run(seed: int, steps: int = 60) -> list[str]:
+def run(seed: int, steps: int = 50) -> list[str]:
     """The first violations of a history, empty if it holds throughout."""
     world = World(seed)
     for _ in range(steps):
