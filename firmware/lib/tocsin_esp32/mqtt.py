@@ -45,10 +45,8 @@ class Guard:
         self._idle = idle
         self._sock = self.address = None
         self._poll = select.poll()
-        self._in, self._out = (
-            _received,
-            _gathered,
-        )  # _in[_at:_end] is unread, up to limit the packet at hand; _out[:unsent]
+        # _in[_at:_end] is unread, up to `limit` it is the packet at hand; _out[:unsent] has not left.
+        self._in, self._out = _received, _gathered
         self._at = self._end = self._deadline_ms = self.limit = self.unsent = 0
         self.said = b""  # what the next reads find, instead of bytes from the network
 
