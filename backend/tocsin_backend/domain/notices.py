@@ -45,7 +45,6 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "subject-empty-step": "une étape n'a personne à prévenir",
         "subject-step-undeliverable": "une étape n'a pu être transmise à personne",
         "subject-unanswered": "un appel reste sans réponse",
-        "subject-late-timer": "le moteur a pris du retard",
         "nobody": "personne",
     },
     "en": {
@@ -76,7 +75,6 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "subject-empty-step": "a step has nobody to tell",
         "subject-step-undeliverable": "a step could be delivered to nobody",
         "subject-unanswered": "a call remains unanswered",
-        "subject-late-timer": "the engine fell behind",
         "nobody": "nobody",
     },
 }

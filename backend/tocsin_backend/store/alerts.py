@@ -132,9 +132,3 @@ def clamp(conn: Connection, now_ms: int) -> None:
     """After a start: no instant is further ahead than its span, whatever the clock did meanwhile (invariant 1)."""
     far = _alert.c.due_ms > now_ms + _alert.c.span_ms
     conn.execute(update(_alert).where(far).values(due_ms=now_ms + _alert.c.span_ms))
-
-
-def open_ids(conn: Connection) -> list[str]:
-    """Every open alert, the oldest first."""
-    query = select(_alert.c.id).where(_alert.c.status != alerts.CLOSED).order_by(_alert.c.raised_ms)
-    return [row[0] for row in conn.execute(query)]

@@ -17,10 +17,3 @@ def add(conn: Connection, at_ms: int, org: str, gateway: str, topic: str, frame:
 def count(conn: Connection) -> int:
     """How many are kept."""
     return conn.execute(select(func.count()).select_from(_evidence)).scalar_one()
-
-
-def newest(conn: Connection, org: str, limit: int = 100) -> list[tuple[int, str, str, str]]:
-    """(instant, gateway, topic, reason) of an organisation's last refused frames, the newest first."""
-    columns = (_evidence.c.at_ms, _evidence.c.gateway, _evidence.c.topic, _evidence.c.reason)
-    query = select(*columns).where(_evidence.c.org == org).order_by(_evidence.c.id.desc()).limit(limit)
-    return [(row[0], row[1], row[2], row[3]) for row in conn.execute(query)]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..domain.latency import Ledger
 from . import tables
@@ -124,19 +124,3 @@ def lamp(conn: Connection, org: str, device: str, b: int, n: int, which: str, at
     """The post confirmed a lamp: the first time counts."""
     if which in _lamp:
         conn.execute(_lamp[which], {"of_org": org, "of_device": device, "of_b": b, "of_n": n, "at_ms": at_ms})
-
-
-def hop_durations(conn: Connection, since_ms: int) -> dict[str, list[int]]:
-    """For each hop after contact, the ms it took, of every press stored since: what latency.summary takes."""
-    found: dict[str, list[int]] = {name.removesuffix("_ms"): [] for name in _hops[1:]}
-    query = select(*(_ledger.c[name] for name in _hops)).where(_ledger.c.stored_ms >= since_ms)
-    for row in conn.execute(query):
-        for name, at_ms in zip(_hops[1:], row[1:], strict=True):
-            if at_ms is not None:
-                found[name.removesuffix("_ms")].append(at_ms - row[0])
-    return found
-
-
-def count(conn: Connection) -> int:
-    """How many signals are stored."""
-    return conn.execute(select(func.count()).select_from(_signal)).scalar_one()
