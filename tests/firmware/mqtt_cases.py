@@ -147,7 +147,7 @@ mqtt._sockets = Sockets
 def begin():
     global WORLD
     WORLD = mqtt.clock = World()
-    return WORLD, mqtt.Client("post-1", "secret", 30, WORLD.idle)
+    return WORLD, mqtt.Client(b"post-1-5e", b"post-1", b"secret", 30, WORLD.idle)
 
 
 def opened():
@@ -200,7 +200,7 @@ def test_connect_is_one_write_with_will_and_clean_session():
 def test_accented_names_keep_the_frames_whole():
     global WORLD
     WORLD = mqtt.clock = World()
-    client = mqtt.Client("accueil-été", "clé", 30, WORLD.idle)
+    client = mqtt.Client(b"accueil", "accueil-été".encode(), "clé".encode(), 30, WORLD.idle)
     client.open(None, ("t/é", "perdu é".encode(), 1, True))
     assert WORLD.writes[0][1] == len(WORLD.writes[0]) - 2
 

@@ -60,7 +60,7 @@ class App:
         self._client = None  # without credentials there is no network: the post keeps presses and says so
         if facts["broker"]:
             broker = facts["broker"]
-            self._client = Client(broker, profile["keepalive_s"], self._serve)
+            self._client = Client(*facts["login"], profile["keepalive_s"], self._serve)
             self._resolver = Resolver(broker["host"], broker["port"])
             self._wifi = Wifi(*facts["net"])
         self._watchdog = Watchdog(profile["watchdog_ms"])

@@ -163,9 +163,8 @@ class Guard:
 class Client(simple.MQTTClient):
     """One post's connection. Any method may raise LinkLost: then `guard.close`. `idle` is called while connecting."""
 
-    def __init__(self, broker: dict, keepalive_s: int, idle) -> None:
-        client_id = broker.get("client_id", broker["user"]).encode()  # no other login can guess it and push us off
-        super().__init__(client_id, b"", 1, broker["user"].encode(), broker["password"].encode(), keepalive_s)
+    def __init__(self, client_id: bytes, user: bytes, password: bytes, keepalive_s: int, idle) -> None:
+        super().__init__(client_id, b"", 1, user, password, keepalive_s)
         self.guard = Guard(idle)
         self.in_flight = []  # (packet id, uptime when sent), oldest first
         self.arrived = []  # one (topic, frame, retained), for the caller to take; the next comes with the next `check`

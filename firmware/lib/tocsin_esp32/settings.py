@@ -9,7 +9,7 @@ from . import storage
 
 class Settings:
     """`credentials` (org, device, kid, key) and `broker` are None when `/cred.json` is missing or makes no sense; then
-    `problem` says what is wrong.
+    `problem` says what is wrong. `login` is the client id, user and password at the broker.
 
     Without a profile there are no pins to watch: that is the one thing that stops a boot (ValueError).
     """
@@ -19,6 +19,7 @@ class Settings:
         found = storage.read_json("/cred.json")
         self.credentials = None
         self.broker = None
+        self.login = (b"", b"", b"")
         try:
             self._read_credentials(found)
         except (KeyError, TypeError, ValueError) as error:
@@ -39,7 +40,9 @@ class Settings:
         topics.topic(found["org"], found["device"], "ack")
         key = signing.key_from_text(found["key"])
         broker = found["broker"]
-        broker["user"].encode(), broker["password"].encode()
+        user = broker["user"]
+        # The client id cannot be guessed: where a broker does not tie it to the login, no other login pushes us off.
+        self.login = (broker.get("client_id", user).encode(), user.encode(), broker["password"].encode())
         if not isinstance(broker["port"], int) or not broker["host"]:
             raise ValueError("broker")
         if broker.get("tls"):

@@ -28,6 +28,7 @@ def gather() -> "dict[str, object]":
         "profile": settings.profile,
         "credentials": settings.credentials,
         "broker": settings.broker,
+        "login": settings.login,
         "net": (settings.ssid, settings.psk),
         "info": about.info(settings.kind, settings.profile["profile"]),
         "boot": boot,
