@@ -17,9 +17,12 @@ def of_signal(
     now_ms: int,
     alert_id: str | None = None,
     epoch: int | None = None,
+    why: str | None = None,
 ) -> tuple[str, bytes]:
-    """(topic, frame) of the ack of a signal "b-n". `word` is the wire's `r`; alert and epoch if there is an alert."""
+    """(topic, frame) of the ack of a signal "b-n". `word` is the wire's `r`; `why` goes with "refused"."""
     message: dict[str, object] = {"v": messages.MINOR, "re": signal, "r": word, "t": now_ms // 1000}
+    if why is not None:
+        message["why"] = why
     if alert_id is not None:
         message["al"] = alert_id
         message["e"] = epoch

@@ -54,6 +54,7 @@ EVIDENCE_WAITING_MAX = 256  # refused frames queued for the disk; a flood of bad
 
 # Events that mean: this post would not work, or not for long. `released` ends `stuck`.
 TROUBLE = ("stuck", "held-at-boot", "fault", "dropped", "ack-rejected")
+REUSED = "reused"
 UP_BY_ENVELOPE = ("alert", "event", "state", "info")
 
 Answer = dict[str, Any]
@@ -61,9 +62,10 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a frame is not believed: a wire code, or one of ours."""
+    """Why a frame is not believed: a wire code, or one of ours. `ack`: what its sender is told, if it can be."""
 
     reason: str
+    ack: tuple[str, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Ingest:
             number = _number(envelope)
             judged = self._judge(org, gateway, envelope, now_ms)
             if isinstance(judged, Refusal):
-                answers[at] = self._refuse(org, gateway, envelope, judged.reason, number, now_ms)
+                answers[at] = self._refuse(org, gateway, envelope, judged, number, now_ms)
                 continue
             priority = Priority.PRESS if judged.channel == "alert" else Priority.ACTION
             jobs.setdefault(priority, []).append((at, partial(self._store, judged, number)))
@@ -158,7 +160,9 @@ class Ingest:
                 self._stumbled.add(type(failure))
                 log.error("an envelope could not be stored: %r", failure, exc_info=failure if new else None)
                 number = _number(envelopes[at])
-                answers[at] = self._refuse(org, gateway, envelopes[at], "internal-error", number, self.clock.now_ms())
+                answers[at] = self._refuse(
+                    org, gateway, envelopes[at], Refusal("internal-error"), number, self.clock.now_ms()
+                )
             with lock:
                 left -= 1
                 last = left == 0
@@ -220,9 +224,14 @@ class Ingest:
             if key is None:
                 return Refusal("unknown-key")
             message = codec.decode(signing.verify(topic, raw, key))
-            messages.check(channel, message)
         except WireError as error:
             return Refusal(error.code)
+        try:
+            messages.check(channel, message)
+        except WireError as error:
+            return Refusal(
+                error.code, _refusing_ack(card, (kid, key), channel, message, error.code, self.clock.now_ms())
+            )
         return Frame(card, kid, channel, message, raw, gateway, received_ms, held_ms, retained)
 
     def _card(self, org: str, device: str) -> Card | None:
@@ -246,7 +255,7 @@ class Ingest:
     # -- refusing
 
     def _refuse(
-        self, org: str, gateway: str, envelope: Mapping[str, Any], reason: str, number: int, now_ms: int
+        self, org: str, gateway: str, envelope: Mapping[str, Any], refusal: Refusal, number: int, now_ms: int
     ) -> Answer:
         topic = envelope.get("topic") if isinstance(envelope, Mapping) else None
         text = envelope.get("frame") if isinstance(envelope, Mapping) else None
@@ -254,8 +263,9 @@ class Ingest:
             raw = base64.b64decode(text or "", validate=True) if isinstance(text, str) else b""
         except (binascii.Error, ValueError):
             raw = text.encode("utf-8", "replace") if isinstance(text, str) else b""
-        self._keep(org, gateway, topic if isinstance(topic, str) else "", raw, reason, now_ms)
-        return {"id": number, "r": "refused", "alert": None, "reason": reason, "publish": []}
+        self._keep(org, gateway, topic if isinstance(topic, str) else "", raw, refusal.reason, now_ms)
+        publish = _published([] if refusal.ack is None else [refusal.ack])
+        return {"id": number, "r": "refused", "alert": None, "reason": refusal.reason, "publish": publish}
 
     def _keep(self, org: str, gateway: str, topic: str, raw: bytes, reason: str, now_ms: int) -> None:
         """Count a refused frame, and keep it as evidence while there is room; nobody waits for it."""
@@ -296,8 +306,8 @@ class Ingest:
                 said, alert_id, frames = self._state(conn, frame, now_ms), None, []
             case _:
                 said, alert_id, frames = self._info(conn, frame), None, []
-        publish = [{"topic": topic, "frame": base64.b64encode(sealed).decode()} for topic, sealed in frames]
-        return {"id": number, "r": said, "alert": alert_id, "reason": None, "publish": publish}
+        reason = REUSED if said == "refused" else None
+        return {"id": number, "r": said, "alert": alert_id, "reason": reason, "publish": _published(frames)}
 
     def _signal(self, conn: Connection, frame: Frame, now_ms: int) -> tuple[str, str | None, list[tuple[str, bytes]]]:
         """A signal, once: its row, and whatever it does to its alert, in one transaction."""
@@ -385,7 +395,16 @@ class Ingest:
         card, message = frame.card, frame.message
         found = signals.known(conn, card.org, card.device, message["b"], message["n"])
         assert found is not None, "the unique constraint knew it"
-        alert_id, status, epoch, silent = found
+        alert_id, status, epoch, silent, channel, kind = found
+        if (channel, kind) != (frame.channel, message["k"]):  # an identity that already means something else
+            self._keep(
+                card.org, frame.gateway, topics.topic(card.org, card.device, frame.channel), frame.raw, REUSED, now_ms
+            )
+            return (
+                "refused",
+                None,
+                [acks.of_signal(card.org, card.device, frame.key, frame.signal, "refused", now_ms, why=REUSED)],
+            )
         if frame.channel != "alert" or alert_id is None or status is None or message["k"] != "press":
             ack = acks.of_signal(card.org, card.device, frame.key, frame.signal, "stored", now_ms)
         else:
@@ -483,7 +502,7 @@ class Ingest:
         for beat in beats:
             judged = self._judge_beat(org, gateway, beat, now_ms)
             if isinstance(judged, Refusal):
-                answer = self._refuse(org, gateway, beat, judged.reason, 0, now_ms)
+                answer = self._refuse(org, gateway, beat, judged, 0, now_ms)
                 topic = beat.get("topic") if isinstance(beat, Mapping) else None
                 refused.append({"topic": str(topic), "reason": str(answer["reason"])})
             else:
@@ -564,6 +583,20 @@ def _number(envelope: Mapping[str, Any]) -> int:
     """The envelope's own number, to answer it; 0 when it has none."""
     number = envelope.get("id") if isinstance(envelope, Mapping) else None
     return number if isinstance(number, int) else 0
+
+
+def _published(frames: Sequence[tuple[str, bytes]]) -> list[dict[str, str]]:
+    return [{"topic": topic, "frame": base64.b64encode(sealed).decode()} for topic, sealed in frames]
+
+
+def _refusing_ack(
+    card: Card, key: tuple[str, bytes], channel: str, message: Mapping[str, Any], why: str, now_ms: int
+) -> tuple[str, bytes] | None:
+    """Well signed and wrong: its sender is told, if the signal can be named, and stops sending it."""
+    b, n = message.get("b"), message.get("n")
+    if channel not in ("alert", "event") or not all(isinstance(each, int) and 0 < each <= 2**31 for each in (b, n)):
+        return None
+    return acks.of_signal(card.org, card.device, key, messages.signal_id(b, n), "refused", now_ms, why=why)  # type: ignore[arg-type]
 
 
 def _is_ms(value: object) -> bool:

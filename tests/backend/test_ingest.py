@@ -355,3 +355,38 @@ def test_a_policy_is_for_the_next_press(rig: Rig) -> None:
     rig.run(31_000)
     assert rig.told() == {("https://a/", "notify"): 1, ("https://b/", "notify"): 1, ("console", "notify"): 2}
     assert SCREEN.channel == "console"  # the two technical alerts that say "unanswered"
+
+
+def test_a_well_signed_message_that_is_wrong_is_refused_to_its_sender(rig: Rig) -> None:
+    """A device with a bug stops sending what will never be taken; what names no signal gets no answer."""
+    post = rig.post("bau-1")
+    topic = topics.topic(ORG, "bau-1", "alert")
+    body = b'{"v":1,"b":3,"n":9,"t":0,"q":"none","age":1,"try":1,"k":"press","in":"call","mode":"real"}'
+    frame = base64.b64encode(signing.sign(topic, body, "k1", post.key)).decode()
+    answer = rig.give(moved(post.press_envelope(), topic=topic, frame=frame))
+    assert (answer["r"], answer["reason"], answer["alert"]) == ("refused", "bad-schema", None)
+    t = rig.clock.now // 1000
+    assert post.acks(answer) == [{"v": 1, "re": "3-9", "r": "refused", "why": "bad-schema", "t": t}]
+    for nameless in (
+        body.replace(b'"n":9', b'"n":0'),
+        body.replace(b'"b":3,', b""),
+        body.replace(b'"b":3', b'"b":"3"'),
+    ):
+        frame = base64.b64encode(signing.sign(topic, nameless, "k1", post.key)).decode()
+        assert refused(rig.give(moved(post.press_envelope(), topic=topic, frame=frame))) == "bad-schema"
+    assert rig.sql("SELECT count(*) FROM signal") == [(0,)]
+
+
+def test_an_identity_that_means_something_else_is_refused_and_kept(rig: Rig) -> None:
+    post = rig.post("bau-1")
+    envelope = post.press_envelope()
+    assert rig.give(envelope)["r"] == "stored"
+    topic = topics.topic(ORG, "bau-1", "alert")
+    body = b'{"v":1,"b":1,"n":1,"t":0,"q":"none","age":1,"try":1,"k":"cancel","in":"call","held":0,"mode":"real"}'
+    frame = base64.b64encode(signing.sign(topic, body, "k1", post.key)).decode()
+    answer = rig.give(moved(envelope, topic=topic, frame=frame))
+    assert (answer["r"], answer["reason"], answer["alert"]) == ("refused", "reused", None)
+    assert post.acks(answer)[0]["why"] == "reused"
+    rig.settle()
+    assert rig.sql("SELECT reason, count(*) FROM evidence GROUP BY reason") == [("reused", 1)]
+    assert rig.sql("SELECT kind, presses FROM signal JOIN alert ON alert.id = alert_id") == [("press", 1)]

@@ -13,7 +13,7 @@ _ledger = tables.Ledger.__table__  # type: ignore[attr-defined]
 _alert = tables.Alert.__table__  # type: ignore[attr-defined]
 
 _known = (
-    select(_signal.c.alert_id, _alert.c.status, _alert.c.epoch, _alert.c.silent)
+    select(_signal.c.alert_id, _alert.c.status, _alert.c.epoch, _alert.c.silent, _signal.c.channel, _signal.c.kind)
     .select_from(_signal.outerjoin(_alert, _alert.c.id == _signal.c.alert_id))
     .where(
         _signal.c.org == bindparam("org"),
@@ -87,10 +87,12 @@ def add(conn: Connection, signal: Signal) -> bool:
     return _insert.run(conn, {name: getattr(signal, name) for name in _names}) == 1
 
 
-def known(conn: Connection, org: str, device: str, b: int, n: int) -> tuple[str | None, str | None, int, bool] | None:
-    """(alert id, its status, its epoch, silent) of a stored signal; Nones and 0 where it has no alert."""
+def known(
+    conn: Connection, org: str, device: str, b: int, n: int
+) -> tuple[str | None, str | None, int, bool, str, str] | None:
+    """(alert id, its status, epoch, silent, channel, kind) of a stored signal; Nones and 0 where it has no alert."""
     row = conn.execute(_known, {"org": org, "device": device, "b": b, "n": n}).one_or_none()
-    return None if row is None else (row[0], row[1], row[2] or 0, bool(row[3]))
+    return None if row is None else (row[0], row[1], row[2] or 0, bool(row[3]), row[4], row[5])
 
 
 def newest_presses(conn: Connection, alert_id: str, limit: int) -> list[tuple[int, int]]:
