@@ -266,6 +266,25 @@ def test_presses_beyond_memory_wait_in_the_journal_and_all_are_sent_in_order():
     assert list(bench.journal.values()) == ["o"] * MAX_OPEN, "the newest are followed, the others are the backend's"
 
 
+def test_while_the_newest_press_waits_in_the_journal_nothing_is_said_of_an_older_one():
+    bench = Bench()
+    minted = [bench.press() for _ in range(MAX_PENDING + 1)]
+    bench.connect()
+    for press in minted[:-1]:
+        bench.sent()
+        bench.ack(press, "stored")
+        bench.ack(press, "answered")
+        if bench.device.outbox.waiting:
+            assert bench.lamp() == "sending"
+    assert "rising" not in bench.played
+    assert "three" not in bench.played
+    bench.rest()  # there is room: it is read from the journal
+    bench.sent()
+    bench.ack(minted[-1], "stored")
+    assert bench.lamp() == "sent"
+    assert bench.played[-1] == "rising"
+
+
 def test_events_are_bounded_and_what_was_dropped_is_told():
     bench = Bench()
     for at in range(MAX_EVENTS + 5):

@@ -253,6 +253,8 @@ class Device:
         """What the lamp shows: a name of lamp.INDICATORS. It follows the newest press; a silent one shows nothing."""
         press = self.outbox.newest()
         if press is not None and not press.silent:
+            if press.rank and self.outbox.waiting:
+                return "sending"  # the newest is still in the journal: what became of an older one is not its answer
             if press.rank >= 2:
                 return "answered"
             if press.rank:
@@ -280,7 +282,7 @@ class Device:
 
     def _sound(self, indicator: str, press: Press) -> "tuple[tuple[str, object], ...]":
         sound = sound_of(indicator)
-        if press.silent or not sound or press is not self.outbox.newest():
+        if press.silent or not sound or press is not self.outbox.newest() or (press.rank and self.outbox.waiting):
             return NOTHING
         return ((PLAY, sound),)
 
