@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from chain_oracle import Pressed, Tables, Tone, Verdict, judge
+from chain_oracle import Tables, Verdict, judge
 from chain_system import Post, System
 from tocsin_sim.broker import BrokerError
 from tocsin_sim.inbox import Received
@@ -24,6 +24,10 @@ from tocsin_sim.processes import ProcessError
 TARGETS = {"device": 40, "broker": 22, "gateway": 22, "backend": 16}
 PAUSE_S = (0.2, 0.9)  # between kills
 AWAY_S = (0.0, 0.8)  # before it is started again
+PRESSES_AFTER_S = (0.1, 1.5)  # the same post again
+ANSWERS_AFTER_S = (0.1, 1.0)  # a notice
+CLOSES_AFTER_S = (0.2, 2.0)  # an answer
+CLOSED_SHARE = 0.8  # of the alerts that were taken
 SETTLE_WITHIN_S = 90.0  # after the last kill, for everything to be stored
 
 
@@ -46,6 +50,7 @@ class Campaign(System):
         threads = [
             threading.Thread(target=self._guard, args=(self._press, post), name=post.device) for post in self.posts
         ]
+        threads.append(threading.Thread(target=self._guard, args=(self._supervise,), name="supervisor"))
         threads.append(threading.Thread(target=self._guard, args=(self._disturb,), name="chaos"))
         said = began = time.monotonic()
         for thread in threads:
@@ -87,35 +92,42 @@ class Campaign(System):
 
     def _press(self, post: Post) -> None:
         dice = random.Random(f"{self.seed} {post.device}")
-        while not self._stop.wait(dice.uniform(0.1, 0.7)):
+        while not self._stop.wait(dice.uniform(*PRESSES_AFTER_S)):
             if not post.board.wait_for(lambda: post.board.state != OFF, 1):
                 continue
-            press = post.press(dice)
-            if press is not None and dice.random() < 0.6 and self._told(post, "sent", press, 4):
-                self._take_and_close(post, press, close=dice.random() < 0.8)
+            post.press(dice)
+
+    def _supervise(self) -> None:
+        """Takes each alert some time after its first notice, and closes most; a backend that is dead is asked again."""
+        dice = random.Random(f"{self.seed} supervisor")
+        seen = 0
+        due: list[tuple[float, str, str]] = []
+        while not self._stop.wait(0.05):
+            messages = self.webhooks.messages
+            for message in messages[seen:]:
+                if message.content["kind"] == "notify":
+                    at = time.monotonic() + dice.uniform(*ANSWERS_AFTER_S)
+                    due.append((at, "answer", str(message.content["alert"]["id"])))
+            seen = len(messages)
+            now = time.monotonic()
+            ready, due = [one for one in due if one[0] <= now], [one for one in due if one[0] > now]
+            for _, act, alert in ready:
+                try:
+                    self._act(act, alert)
+                except OSError:
+                    due.append((now + 0.5, act, alert))
+                    continue
+                if act == "answer" and dice.random() < CLOSED_SHARE:
+                    due.append((now + dice.uniform(*CLOSES_AFTER_S), "close", alert))
         self.supervisor.close()
 
-    def _told(self, post: Post, what: str, press: Pressed, within_s: float) -> bool:
-        """Whether the post said it of that press in time, or earlier."""
-
-        def said() -> bool:
-            return any(
-                isinstance(one, Tone) and one.what == what and one.at_ns >= press.known_ns for one in post.shown[-20:]
-            )
-
-        return post.board.wait_for(lambda: said() or self._stop.is_set(), within_s) and said()
-
-    def _take_and_close(self, post: Post, press: Pressed, *, close: bool) -> None:
-        """As a supervisor would; a backend that is dead just then is left alone."""
-        with contextlib.suppress(OSError):
-            alert = self.alert_of(press.device, press.b, press.n)
-            if alert is None:
-                return
-            self.supervisor.post(f"/api/v1/alerts/{alert['id']}/answer", {"epoch": alert["epoch"]})
-            self.answers += 1
-            self._told(post, "answered", press, 3)
-            if close:
-                self.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+    def _act(self, act: str, alert: str) -> None:
+        if act == "answer":
+            epoch = self.supervisor.get(f"/api/v1/alerts/{alert}")["epoch"]
+            outcome = self.supervisor.post(f"/api/v1/alerts/{alert}/answer", {"epoch": epoch})["outcome"]
+            self.answers += outcome == "won"
+        else:
+            self.supervisor.post(f"/api/v1/alerts/{alert}/close", {"reason": "test"})
 
     def _disturb(self) -> None:
         dice = random.Random(f"{self.seed} chaos")
