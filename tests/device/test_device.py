@@ -2,6 +2,7 @@
 
 from device_bench import ACK, READINGS, Bench
 from tocsin_device.outbox import MAX_EVENTS, MAX_OPEN, MAX_PENDING, Press
+from tocsin_wire import messages
 
 
 def channels(sent):
@@ -356,3 +357,15 @@ def test_a_stuck_contact_is_a_fault_and_still_one_press():
     bench.rest()
     assert [event["k"] for event in only(bench.sent(), "event") if event["try"] == 1] == ["lamp", "released"]
     assert "call" not in bench.device.faults
+
+
+def test_the_second_ack_of_an_event_is_nothing_to_report():
+    bench = in_service()
+    bench.ack(bench.press(), "stored")
+    (event,) = only(bench.sent(), "event")
+    for _ in range(2):
+        bench.hear({"v": 1, "re": messages.signal_id(7, event["n"]), "r": "stored"})
+    assert bench.device.rejected == 0
+    bench.hear({"v": 1, "re": messages.signal_id(7, event["n"] + 1), "r": "stored"})
+    bench.hear({"v": 1, "re": messages.signal_id(6, event["n"]), "r": "stored"})
+    assert bench.device.rejected == 2, "never minted, or of another boot"

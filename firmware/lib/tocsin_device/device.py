@@ -3,7 +3,7 @@
 Each method is one thing that happened, told with `now_ms` (uptime). It returns the effects to carry out, in order.
 What is to be published is asked for with `due`, one frame at a time, whenever the connection can take one; what the
 lamp shows is asked for with `indicator`. The order of a press: sampled -> KEEP -> kept (durable) -> PLAY chirp, lamp
-`sending` -> due (the frame) -> received (the ack) -> MARK, lamp `sent`.
+`sending` -> due (the frame) -> received (the ack) -> lamp `sent`, PLAY rising, MARK.
 """
 
 from tocsin_wire import messages, topics
@@ -304,7 +304,7 @@ class Device:
             else:
                 self._closed = self._closed[1 - CLOSED_REMEMBERED :] + [(press.b, press.n, epoch)]
         else:
-            effects += ((MARK, press),) + self._sound("answered" if result == "answered" else "sent", press)
+            effects += self._sound("answered" if result == "answered" else "sent", press) + ((MARK, press),)
             let_go = self.outbox.overflow()
             if let_go is not None:
                 effects += ((FORGET, let_go),)
@@ -313,13 +313,16 @@ class Device:
 
     def _unheld(self, b: int, n: int, ack: "dict[str, object]", now_ms: int) -> "tuple[tuple[str, object], ...]":
         """An ack of a signal that is not held. A `closed` is confirmed again: no lamp shows that press, which is what
-        the backend wants to hear; ours may have died with the power."""
+        the backend wants to hear; ours may have died with the power. Everything is sent again until it is acknowledged,
+        so a second ack of an event of this boot is nothing to report."""
         epoch = _integer(ack.get("e", 0))
         minted = b < self.boot or (b == self.boot and n <= self._n)
         if ack["r"] == "closed" and minted:
             self._confirm(b, n, "closed", epoch, -1, now_ms)
             if (b, n, epoch) in self._closed:
                 return NOTHING
+        if ack["r"] == "stored" and b == self.boot and n <= self._n and "e" not in ack:
+            return NOTHING
         return self._reject("unknown")
 
     def _latency(self, press: Press, now_ms: int) -> int:
