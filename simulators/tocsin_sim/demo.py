@@ -107,7 +107,6 @@ class Demo:
         self._resources = contextlib.ExitStack()
         self._notices: dict[str, list[Received]] = {}
         self._arrived = threading.Condition()
-        self._quiet = False
 
     # -- starting
 
@@ -240,15 +239,11 @@ class Demo:
         with self._arrived:
             self._notices.setdefault(str(message.content.get("alert", {}).get("id", "")), []).append(message)
             self._arrived.notify_all()
-        if not self._quiet:
-            stamped(
-                f"webhook → {fleet.TARGETS.get(message.target, message.target)}: {message.content.get('subject', '')}"
-            )
+        stamped(f"webhook → {fleet.TARGETS.get(message.target, message.target)}: {message.content.get('subject', '')}")
 
     def _mail_came(self, message: Received) -> None:
-        if not self._quiet:
-            subject = message_of(message.body)["subject"]
-            stamped(f"mail → {fleet.TARGETS.get(message.target, message.target)}: {subject}")
+        subject = message_of(message.body)["subject"]
+        stamped(f"mail → {fleet.TARGETS.get(message.target, message.target)}: {subject}")
 
     def first_notice_ms(self, alert: str) -> float | None:
         """When the first webhook of this alert was received, epoch ms."""
@@ -269,23 +264,21 @@ class Demo:
         return rows[0] if rows else None
 
     def follow(self, stop: threading.Event) -> None:
-        """One line a press, hop by hop, until stopped."""
-        told = {device: len(board.history()) for device, board in self.boards.items()}
-        answered: dict[str, int] = {}
+        """One line a press, hop by hop, and one when its lamp turns green, until stopped."""
+        began_ns = time.time_ns()
+        told: dict[str, int] = dict.fromkeys(self.boards, began_ns)  # contact of the last press told
+        green: dict[str, int] = dict.fromkeys(self.boards, began_ns)
         while not stop.wait(0.05):
             for post in fleet.POSTS:
-                history = self.boards[post.device].history()
-                for press in history[told[post.device] :]:
+                for press in self.boards[post.device].history():
+                    arrived = press.sent_ns or press.answered_ns
                     late = time.time_ns() - press.contact_ns > SENT_WITHIN_S * 1e9
-                    if press.sent_ns is None and press.answered_ns is None and not late:
-                        break
-                    told[post.device] += 1
-                    stamped(self._story(post, press))
-                for press in history:
-                    if press.answered_ns is not None and press.answered_ns > answered.get(post.device, 0):
-                        if post.device in answered or press.contact_ns > time.time_ns() - 3600 * 10**9:
-                            stamped(f"{post.device}: lamp green")
-                        answered[post.device] = press.answered_ns
+                    if press.contact_ns > told[post.device] and press.sending_ns is not None and (arrived or late):
+                        told[post.device] = press.contact_ns
+                        stamped(self._story(post, press))
+                    if press.answered_ns is not None and press.answered_ns > green[post.device]:
+                        green[post.device] = press.answered_ns
+                        stamped(f"{post.device} ({post.address}): lamp green")
 
     def _story(self, post: fleet.Post, press: Press) -> str:
         place = f"{post.device} ({post.address}) pressed"
