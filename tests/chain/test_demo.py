@@ -1,7 +1,6 @@
 """`make run` itself: unattended it proves itself; interactive it starts again in seconds and leaves nothing behind."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -35,7 +34,7 @@ def processes_of(folder: Path) -> list[str]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            place = os.readlink(entry / "cwd")
+            place = str((entry / "cwd").readlink())
         except OSError:
             continue
         if place.startswith(str(folder)):
