@@ -140,9 +140,7 @@ class App:
         device, client = self._device, self._client
         client.check()
         device.link.heard(client.heard_ms)
-        self._busy = bool(
-            client.arrived
-        )  # there may be more: the next turn does not wait, and serves the contacts first
+        self._busy = bool(client.arrived)  # there may be more: the next turn does not wait, and serves the contacts
         if self._busy:
             topic, frame, retained = client.arrived.pop()
             try:
@@ -151,8 +149,8 @@ class App:
                 name = ""
             effects = device.received(name, frame, retained, clock.now_ms())
             if effects:
+                self._show()  # the flash, slower, can wait: the backend has the press
                 self._do(effects)
-                self._show()
         while client.room():
             now_ms = clock.now_ms()
             is_beat = device.heart.is_due(now_ms)
