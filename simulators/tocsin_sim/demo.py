@@ -411,12 +411,16 @@ class Trial:
             time.sleep(dice.uniform(*RESTING_S))
 
     def _alert(self, device: str) -> dict[str, Any]:
-        """The open alert of a post whose lamp is yellow."""
-        alerts = self._supervisor.get(f"/api/v1/alerts?status=open&device={device}")["alerts"]
-        calls = [alert for alert in alerts if alert["category"] == "call"]
-        if len(calls) != 1:
-            raise TimeoutError(f"{len(calls)} open alerts instead of one")
-        return dict(calls[0])
+        """The open alert of a post that was pressed. Waits for it: on a busy machine a blink may look steady too soon."""
+        deadline = time.monotonic() + SENT_WITHIN_S
+        while True:
+            alerts = self._supervisor.get(f"/api/v1/alerts?status=open&device={device}")["alerts"]
+            calls = [alert for alert in alerts if alert["category"] == "call"]
+            if len(calls) == 1:
+                return dict(calls[0])
+            if calls or time.monotonic() > deadline:
+                raise TimeoutError(f"{len(calls)} open alerts instead of one")
+            time.sleep(0.05)
 
 
 def holds(report: dict[str, Any]) -> bool:
