@@ -36,7 +36,7 @@ docs: .venv/ready-dev
 	$(BIN)/python tests/wire/wire_doc.py
 
 screens: .venv/ready-dev
-	$(BIN)/python tests/console/take_screenshots.py
+	$(BIN)/python tests/screens/take_screens.py
 
 clean:
 	rm -rf .venv build
