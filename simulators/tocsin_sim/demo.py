@@ -411,7 +411,7 @@ class Trial:
             time.sleep(dice.uniform(*RESTING_S))
 
     def _alert(self, device: str) -> dict[str, Any]:
-        """The open alert of a post that was pressed. Waits for it: on a busy machine a blink may look steady too soon."""
+        """The open alert of a post that was pressed. Waits for it: a busy machine makes a blink look steady."""
         deadline = time.monotonic() + SENT_WITHIN_S
         while True:
             alerts = self._supervisor.get(f"/api/v1/alerts?status=open&device={device}")["alerts"]
