@@ -22,7 +22,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from .channels import Channel, Outgoing
+from .channels import Channel, Outgoing, Preparing
 from .clock import Clock
 from .domain import alerts, dispatches, escalation, liveness, rights
 from .domain.alerts import Alert
@@ -33,7 +33,7 @@ from .outbox import Outbox
 from .store import alerts as alert_rows
 from .store import devices, people
 from .store import dispatches as dispatch_rows
-from .store.database import Database, Notes, Priority, notes
+from .store.database import Database, Gate, Notes, Priority, notes
 from .store.devices import Tracked
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,9 @@ class Sender:
 
     def __init__(self, channel: Channel, done: Callable[[Outgoing, Outcome], None]) -> None:
         self.channel = channel
+        self.prepares = isinstance(channel, Preparing)
         self._done = done
-        self._queue: list[tuple[int, int, Outgoing]] = []
+        self._queue: list[tuple[int, int, Outgoing, Gate | None]] = []
         self._waiting: set[str] = set()
         self._order = itertools.count()
         self._ready = threading.Condition()
@@ -73,9 +74,10 @@ class Sender:
             worker.join(patience_s)
         self.channel.close()
 
-    def put(self, outgoing: Outgoing) -> None:
+    def put(self, outgoing: Outgoing, gate: Gate | None = None) -> None:
+        """A message that leaves once `gate` has passed; without one it may leave at once."""
         with self._ready:
-            heapq.heappush(self._queue, (outgoing.class_, next(self._order), outgoing))
+            heapq.heappush(self._queue, (outgoing.class_, next(self._order), outgoing, gate))
             self._waiting.add(outgoing.dispatch_id)
             self._ready.notify()
 
@@ -97,16 +99,23 @@ class Sender:
                     self._ready.wait()
                 if self._stopping:
                     return
-                _, _, outgoing = heapq.heappop(self._queue)
+                _, _, outgoing, gate = heapq.heappop(self._queue)
                 if outgoing.dispatch_id not in self._waiting:
                     continue
                 self._waiting.discard(outgoing.dispatch_id)
-            self._done(outgoing, self.send(outgoing))
+            outcome = self.send(outgoing, gate)
+            if outcome is not None:
+                self._done(outgoing, outcome)
 
-    def send(self, outgoing: Outgoing) -> Outcome:
-        """One try. Whatever a channel raises is a temporary refusal, and said."""
+    def send(self, outgoing: Outgoing, gate: Gate | None = None) -> Outcome | None:
+        """One try; None when what it tells of was not committed. What a channel raises is a temporary refusal."""
         try:
-            return self.channel.send(outgoing)
+            attempt: Callable[[], Outcome] = partial(self.channel.send, outgoing)
+            if self.prepares:
+                attempt = self.channel.prepare(outgoing)  # type: ignore[attr-defined]
+            if gate is not None and not gate.passed():
+                return None
+            return attempt()
         except Exception as error:
             log.warning("%s: %s: %s", self.channel.name, outgoing.dispatch_id, error)
             return Outcome(accepted=False, error=f"{type(error).__name__}: {error}"[:200])
@@ -128,6 +137,7 @@ class Engine:
         self._aside: dict[object, int] = {}  # row -> not before
         self._beat_ms = clock.now_ms()
         self._lateness_ms = 0
+        database.before_commit(self._about_to_commit)
         database.after_commit(self._committed)
 
     # -- life
@@ -203,10 +213,17 @@ class Engine:
                 self._wake_ms = at_ms
                 self._changed.notify()
 
-    def _committed(self, heard: Notes) -> None:
-        """On the writer thread, right after a commit: first notices go to their senders from here."""
+    def _about_to_commit(self, heard: Notes, gate: Gate) -> None:
+        """On the writer thread: senders that can prepare a message do it while the disk is busy, and wait."""
         for outgoing in heard.outgoing:
-            self.senders[outgoing.channel].put(outgoing)
+            if self.senders[outgoing.channel].prepares:
+                self.senders[outgoing.channel].put(outgoing, gate)
+
+    def _committed(self, heard: Notes) -> None:
+        """On the writer thread, right after a commit."""
+        for outgoing in heard.outgoing:
+            if not self.senders[outgoing.channel].prepares:
+                self.senders[outgoing.channel].put(outgoing)
         if heard.cancelled:
             for sender in self.senders.values():
                 sender.drop(heard.cancelled)

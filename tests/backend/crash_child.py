@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,16 @@ def die(fault: str, point: str) -> None:
 
 def main(url: str, envelope: Path, fault: str) -> None:
     class MortalWebhook(Webhook):
-        def send(self, outgoing: Outgoing) -> Outcome:
-            die(fault, "before-send")
-            outcome = super().send(outgoing)
-            die(fault, "after-send")
-            return outcome
+        def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
+            attempt = super().prepare(outgoing)
+
+            def mortal() -> Outcome:
+                die(fault, "before-send")
+                outcome = attempt()
+                die(fault, "after-send")
+                return outcome
+
+            return mortal
 
     class MortalEngine(Engine):
         def _committed(self, heard: Notes) -> None:

@@ -1,7 +1,8 @@
 """One file a channel, one Protocol. A channel sends; it decides nothing and retries nothing: the engine does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..domain.dispatches import Outcome
 from ..domain.notices import Message
@@ -38,4 +39,13 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Give up kept connections."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A channel that can do part of its work before a message may leave: while its alert is being committed."""
+
+    def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
+        """Everything but the network; the call that is given back is the try itself."""
         ...

@@ -16,7 +16,8 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ KEPT_A_HOST = 8  # idle connections: one a worker
 TEMPORARY = (408, 425, 429)  # of the 4xx: trying again may help
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Peer = DeadlineSocket | DeadlineTLS
 
 
 class Refused(Exception):
@@ -46,36 +48,46 @@ class Webhook:
         self._clock = clock
         self._allowed = tuple(allowed)
         self._context = tls_context(cafile)
-        self._kept: dict[tuple[str, str, int], list[_Connection]] = defaultdict(list)
+        self._kept: dict[tuple[str, str, int], list[Peer]] = defaultdict(list)
         self._lock = threading.Lock()
 
     def send(self, outgoing: Outgoing) -> Outcome:
         """POST one message; any 2xx is an acceptance. A kept connection that the peer had closed is replaced once."""
-        deadline_s = time.monotonic() + DEADLINE_S
+        return self.prepare(outgoing)()
+
+    def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
+        """The body, its signature and where it goes; the call that is given back sends it."""
         try:
             where = urlsplit(outgoing.address)
             port = where.port
         except ValueError as error:
-            return Outcome(False, permanent=True, error=f"bad address: {error}")
+            return partial(Outcome, False, permanent=True, error=f"bad address: {error}")
         if not outgoing.secret:
-            return Outcome(False, permanent=True, error="this contact method has no secret to sign with")
+            return partial(Outcome, False, permanent=True, error="this contact method has no secret to sign with")
         if where.scheme not in ("http", "https") or not where.hostname:
-            return Outcome(False, permanent=True, error="the address must begin with http:// or https://")
+            return partial(Outcome, False, permanent=True, error="the address must begin with http:// or https://")
         host = (where.scheme, where.hostname, port or (443 if where.scheme == "https" else 80))
         path = (where.path or "/") + (f"?{where.query}" if where.query else "")
         body = json.dumps(outgoing.message.facts, ensure_ascii=False, separators=(",", ":")).encode()
-        headers = self._headers(outgoing, body)
+        try:
+            request = _Composer(host[1], host[2]).compose(path, body, self._headers(outgoing, body))
+        except (http.client.HTTPException, UnicodeError) as error:
+            return partial(Outcome, False, permanent=True, error=f"bad address: {error}"[:200])
+        return partial(self._try, host, request)
+
+    def _try(self, host: tuple[str, str, int], request: bytes) -> Outcome:
+        deadline_s = time.monotonic() + DEADLINE_S
         try:
             while True:
-                connection, kept = self._take(host, deadline_s)
+                peer, kept = self._take(host, deadline_s)
                 try:
-                    return self._post(connection, host, path, body, headers)
+                    return self._post(peer, host, request)
                 except (http.client.RemoteDisconnected, ConnectionError) as error:
-                    connection.close()
+                    peer.close()
                     if not kept:
                         return Outcome(False, error=f"{type(error).__name__}: {error}")
                 except BaseException:
-                    connection.close()
+                    peer.close()
                     raise
         except Refused as error:
             return Outcome(False, permanent=True, error=str(error))
@@ -87,8 +99,8 @@ class Webhook:
     def close(self) -> None:
         with self._lock:
             for kept in self._kept.values():
-                for connection in kept:
-                    connection.close()
+                for peer in kept:
+                    peer.close()
             self._kept.clear()
 
     def _headers(self, outgoing: Outgoing, body: bytes) -> dict[str, str]:
@@ -103,16 +115,15 @@ class Webhook:
             "Tocsin-Signature": f"sha256={mac}",
         }
 
-    def _post(
-        self, connection: "_Connection", host: tuple[str, str, int], path: str, body: bytes, headers: dict[str, str]
-    ) -> Outcome:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
+    def _post(self, peer: Peer, host: tuple[str, str, int], request: bytes) -> Outcome:
+        peer.sendall(request)  # head and body in one write, which the peer reads at once
+        answer = http.client.HTTPResponse(peer, method="POST")
+        answer.begin()
         rest = answer.read(ANSWER_MAX + 1)
         if answer.will_close or len(rest) > ANSWER_MAX:
-            connection.close()
+            peer.close()
         else:
-            self._give_back(host, connection)
+            self._give_back(host, peer)
         if 200 <= answer.status < 300:
             return Outcome(True)
         if 300 <= answer.status < 400:
@@ -120,26 +131,24 @@ class Webhook:
         permanent = 400 <= answer.status < 500 and answer.status not in TEMPORARY
         return Outcome(False, permanent=permanent, error=f"HTTP {answer.status}")
 
-    def _take(self, host: tuple[str, str, int], deadline_s: float) -> tuple["_Connection", bool]:
+    def _take(self, host: tuple[str, str, int], deadline_s: float) -> tuple[Peer, bool]:
         """A connection, and whether it was a kept one: the last one used, which is the warmest."""
         with self._lock:
             kept = self._kept[host]
-            connection = kept.pop() if kept else None
-        if connection is not None:
-            connection.until(deadline_s)
-            return connection, True
+            peer = kept.pop() if kept else None
+        if peer is not None:
+            peer.deadline_s = deadline_s
+            return peer, True
         scheme, name, port = host
-        connection = _Connection(name, port)
         plain = connect(self._resolve(name, port), deadline_s)
-        connection.sock = wrap(self._context, plain, name, deadline_s) if scheme == "https" else plain
-        return connection, False
+        return (wrap(self._context, plain, name, deadline_s) if scheme == "https" else plain), False
 
-    def _give_back(self, host: tuple[str, str, int], connection: "_Connection") -> None:
+    def _give_back(self, host: tuple[str, str, int], peer: Peer) -> None:
         with self._lock:
             if len(self._kept[host]) < KEPT_A_HOST:
-                self._kept[host].append(connection)
+                self._kept[host].append(peer)
                 return
-        connection.close()
+        peer.close()
 
     def _resolve(self, name: str, port: int) -> list[tuple[Any, ...]]:
         """(family, address) of this name that may be called. Raises Refused when there are only others."""
@@ -156,20 +165,16 @@ class Webhook:
         return (address.is_global and not address.is_multicast) or any(address in each for each in self._allowed)
 
 
-class _Connection(http.client.HTTPConnection):
-    """A connection over a socket that is already connected; it never dials by itself."""
+class _Composer(http.client.HTTPConnection):
+    """http.client's own writing of a request, kept instead of sent: it refuses what could not stand in one."""
 
     auto_open = 0
-    sock: DeadlineSocket | DeadlineTLS
 
-    def request(self, *args: Any, **options: Any) -> None:
-        """Head and body in one write: http.client makes two, which the peer then reads in two."""
-        self._whole: list[bytes] = []
-        super().request(*args, **options)
-        self.sock.sendall(b"".join(self._whole))
+    def compose(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+        """The whole request. Raises http.client.InvalidURL, UnicodeError."""
+        self._parts: list[bytes] = []
+        self.request("POST", path, body, headers)
+        return b"".join(self._parts)
 
     def send(self, data: Any) -> None:
-        self._whole.append(data)
-
-    def until(self, deadline_s: float) -> None:
-        self.sock.deadline_s = deadline_s
+        self._parts.append(data)

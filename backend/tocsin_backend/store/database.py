@@ -4,7 +4,8 @@
     database.migrate()
     future = database.write(lambda conn: ..., Priority.ACTION)     # any thread; future.result() is the job's result
     with database.read() as conn: ...                              # any thread
-    database.after_commit(lambda notes: ...)                       # runs on the writer thread: enqueue and return
+    database.before_commit(lambda notes, gate: ...)                # runs on the writer thread: enqueue and return
+    database.after_commit(lambda notes: ...)                       # the same
     database.close()
 
 A job is `job(conn) -> result`. It runs on the writer thread and may run twice (its batch was rolled back because of a
@@ -87,6 +88,23 @@ class Notes:
         self.wake(other.wake_ms)
 
 
+class Gate:
+    """Whether the transaction under way was committed: whoever was told of it before the commit waits here."""
+
+    def __init__(self) -> None:
+        self._settled = threading.Event()
+        self._committed = False
+
+    def settle(self, committed: bool) -> None:
+        self._committed = committed
+        self._settled.set()
+
+    def passed(self) -> bool:
+        """Waits until it is known; False when nothing was committed."""
+        self._settled.wait()
+        return self._committed
+
+
 def notes(conn: Connection) -> Notes:
     """The notes of the job that is running on the writer's connection."""
     found: Notes = conn.info["notes"]
@@ -110,6 +128,7 @@ class Database:
         self.engine = dialect.engine(url, READERS)
         self.figures = Figures()
         self._callbacks: list[Callable[[Notes], None]] = []
+        self._heralds: list[Callable[[Notes, Gate], None]] = []
         self._queues: dict[Priority, deque[tuple[Job[Any], Future[Any]]]] = {each: deque() for each in Priority}
         self._waiting = threading.Condition()
         self._urgent = threading.Event()  # ends a breath: a press or a person's act is queued
@@ -179,6 +198,13 @@ class Database:
             self._urgent.set()
         return [future for _, future in queued]
 
+    def before_commit(self, callback: Callable[[Notes, Gate], None]) -> None:
+        """Call `callback(notes, gate)` on the writer thread when messages are about to be committed.
+
+        Whoever sends them prepares during the fsync and lets them leave once `gate.passed()`.
+        """
+        self._heralds.append(callback)
+
     def after_commit(self, callback: Callable[[Notes], None]) -> None:
         """Call `callback(notes)` on the writer thread after a commit that noted something, before futures resolve."""
         self._callbacks.append(callback)
@@ -228,18 +254,21 @@ class Database:
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
         outcomes: list[tuple[Any, BaseException | None]]
-        heard = Notes()
+        heard, gate = Notes(), Gate()
         try:
             try:
-                outcomes = self._together(batch, heard)
+                outcomes = self._together(batch, heard, gate)
             except Exception as error:
+                gate.settle(False)
                 if len(batch) == 1:
                     raise
                 log.warning("a job of a batch of %d failed, each is now tried apart: %s", len(batch), error)
-                heard = Notes()
-                outcomes = self._apart(batch, heard)
+                heard, gate = Notes(), Gate()
+                outcomes = self._apart(batch, heard, gate)
+            gate.settle(True)
             self.figures.commits += 1
         except Exception as error:
+            gate.settle(False)
             self._drop_broken(error)
             outcomes = [(None, error)] * len(batch)
             heard = Notes()
@@ -264,13 +293,22 @@ class Database:
             self._connection = self.engine.connect().execution_options(writer=True)
         return self._connection
 
-    def _together(self, batch: list[tuple[Job[Any], Future[Any]]], heard: Notes) -> list[tuple[Any, None]]:
+    def _herald(self, heard: Notes, gate: Gate) -> None:
+        if heard.outgoing:
+            for callback in self._heralds:
+                callback(heard, gate)
+
+    def _together(self, batch: list[tuple[Job[Any], Future[Any]]], heard: Notes, gate: Gate) -> list[tuple[Any, None]]:
         conn = self._connected()
         conn.info["notes"] = heard
         with conn.begin():
-            return [(job(conn), None) for job, _ in batch]
+            outcomes = [(job(conn), None) for job, _ in batch]
+            self._herald(heard, gate)
+            return outcomes
 
-    def _apart(self, batch: list[tuple[Job[Any], Future[Any]]], heard: Notes) -> list[tuple[Any, BaseException | None]]:
+    def _apart(
+        self, batch: list[tuple[Job[Any], Future[Any]]], heard: Notes, gate: Gate
+    ) -> list[tuple[Any, BaseException | None]]:
         """Each job under its own savepoint: one that fails takes nothing else with it."""
         conn = self._connected()
         outcomes: list[tuple[Any, BaseException | None]] = []
@@ -285,6 +323,7 @@ class Database:
                     if _is_outage(error):
                         raise
                     outcomes.append((None, error))
+            self._herald(heard, gate)
         return outcomes
 
     def _drop_broken(self, error: Exception) -> None:

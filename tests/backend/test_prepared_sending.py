@@ -1,0 +1,106 @@
+"""A first notice is prepared while its alert is being committed, and leaves after the commit or not at all."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+from tocsin_backend.channels import Outgoing
+from tocsin_backend.domain.dispatches import Outcome
+from tocsin_backend.domain.notices import Message
+from tocsin_backend.engine import Sender
+from tocsin_backend.store.database import Database, Gate, Priority, notes
+
+OUTGOING = Outgoing("d-1", "a-1", "webhook", "http://x", "secret", 0, Message("s", "t", {}))
+
+
+class Watched:
+    """A channel that says what is asked of it."""
+
+    name = "webhook"
+    workers = 1
+
+    def __init__(self) -> None:
+        self.prepared = threading.Event()
+        self.sent = threading.Event()
+
+    def send(self, outgoing: Outgoing) -> Outcome:
+        return self.prepare(outgoing)()
+
+    def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
+        self.prepared.set()
+
+        def attempt() -> Outcome:
+            self.sent.set()
+            return Outcome(True)
+
+        return attempt
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_prepared_message_leaves_only_once_its_alert_is_committed(committed: bool) -> None:
+    channel, done, gate = Watched(), threading.Event(), Gate()
+    sender = Sender(channel, lambda *_: done.set())
+    sender.start()
+    sender.put(OUTGOING, gate)
+    assert channel.prepared.wait(5)
+    assert not channel.sent.is_set()
+    gate.settle(committed)
+    sender.put(Outgoing("d-2", "a-1", "webhook", "", "", 9, OUTGOING.message))  # comes after the first was dealt with
+    assert done.wait(5)
+    sender.stop(5)
+    if not committed:
+        assert sender.send(OUTGOING, gate) is None
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    made = Database(f"sqlite:///{tmp_path / 'gate.db'}")
+    yield made  # type: ignore[misc]
+    made.close()
+
+
+def noting(conn: Connection) -> None:
+    notes(conn).outgoing.append(OUTGOING)
+
+
+def test_the_gate_passes_after_the_commit_and_not_before(database: Database) -> None:
+    seen: list[tuple[str, bool]] = []
+    gates: list[Gate] = []
+    database.before_commit(lambda _, gate: (gates.append(gate), seen.append(("before", gate._settled.is_set()))))
+    database.after_commit(lambda _: seen.append(("after", gates[-1].passed())))
+    database.write(noting, Priority.PRESS).result(5)
+    assert seen == [("before", False), ("after", True)]
+
+
+def test_a_commit_that_fails_shuts_the_gate(database: Database) -> None:
+    gates: list[Gate] = []
+
+    def job(conn: Connection) -> None:
+        conn.exec_driver_sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        conn.exec_driver_sql("CREATE TABLE child (of_id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+        conn.exec_driver_sql("INSERT INTO child VALUES (7)")  # COMMIT itself will refuse this
+        noting(conn)
+
+    database.before_commit(lambda _, gate: gates.append(gate))
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        database.write(job, Priority.PRESS).result(5)
+    assert [gate.passed() for gate in gates] == [False]
+
+
+def test_a_message_is_announced_again_when_its_job_is_tried_apart(database: Database) -> None:
+    gates: list[Gate] = []
+    database.before_commit(lambda _, gate: gates.append(gate))
+
+    def failing(_conn: Connection) -> None:
+        raise RuntimeError("planted")
+
+    good, bad = database.write_all([noting, failing], Priority.PRESS)
+    good.result(5)
+    with pytest.raises(RuntimeError):
+        bad.result(5)
+    assert [gate.passed() for gate in gates] == [True]
