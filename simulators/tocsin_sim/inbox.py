@@ -9,6 +9,7 @@ import email.message
 import email.policy
 import json
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -110,6 +111,11 @@ class _Connections:
     def shutdown_request(self, request: Any) -> None:
         self._open.discard(request)
         super().shutdown_request(request)  # type: ignore[misc]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A peer that was killed resets its connection: nothing to tell."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)  # type: ignore[misc]
 
     def hang_up(self) -> None:
         for request in list(self._open):
