@@ -100,7 +100,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )  # fmt: skip
     app.state.services = parts
-    app.add_middleware(Guards)
+    app.add_middleware(gateway.FrontDoor)
+    app.add_middleware(Guards)  # added last, it stands before everything
     errors.install(app)
     app.router.routes[:0] = gateway.ROUTES  # matched first: they are the way of a press
     api = APIRouter(prefix="/api/v1")

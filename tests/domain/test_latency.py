@@ -12,6 +12,11 @@ def test_a_gateway_whose_clock_is_ahead_does_not_store_before_it_received() -> N
     assert latency.opened(2**53, 10**13, 10**13, 10**13).contact_ms > 0
 
 
+def test_a_press_sent_while_it_was_being_committed_is_held_when_it_is_stored():
+    ledger = latency.opened(40, received_ms=1_000, held_ms=0, stored_ms=1_004)
+    assert (ledger.received_ms, ledger.held_ms, ledger.stored_ms) == (1_000, 1_004, 1_004)
+
+
 def test_a_lamp_is_timed_by_the_post_or_by_its_word() -> None:
     assert latency.lamp_ms(1_000, 85, 5_000) == 1_085
     assert latency.lamp_ms(1_000, -1, 5_000) == 5_000

@@ -102,6 +102,13 @@ async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body("fault", "the server met a fault of its own", "it has been logged"), 500)
 
 
+async def answer_to(request: Request, error: HTTPException | TocsinError) -> JSONResponse:
+    """What `install`'s handlers answer, for an endpoint that the framework does not call."""
+    if isinstance(error, ApiError):
+        return error_response(error)
+    return await (_on_http(request, error) if isinstance(error, HTTPException) else _on_refusal(request, error))
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of the application take the one shape."""
     app.add_exception_handler(ApiError, _on_api_error)

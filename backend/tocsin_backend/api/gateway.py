@@ -12,15 +12,18 @@ from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin_backend.accounts import token_hash
 from tocsin_backend.api import strict_json
 from tocsin_backend.api.context import Services, services_of
-from tocsin_backend.api.errors import ApiError
+from tocsin_backend.api.errors import ApiError, answer_to
 from tocsin_backend.api.guards import bearer
+from tocsin_backend.errors import TocsinError
 from tocsin_backend.store import downlink as store
 from tocsin_backend.store import enrolment as enrolment_store
 from tocsin_backend.store.database import Notes, Priority
@@ -211,6 +214,29 @@ ROUTES = [
     Route("/api/v1/gateway/downlink", downlink, methods=["GET"]),
     Route("/api/v1/gateway/downlink/ack", downlink_ack, methods=["POST"]),
 ]
+
+
+class FrontDoor:
+    """Calls the endpoints on the way of a press past the framework's routing, which would cost 0.1 ms each way.
+
+    Inside `Guards`, so that limits and headers hold; a fault of ours goes on to the framework's handler.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._endpoints = {route.path: route.endpoint for route in ROUTES if route.methods == {"POST"}}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            response = await endpoint(request)
+        except (HTTPException, TocsinError) as error:
+            response = await answer_to(request, error)
+        await response(scope, receive, send)
 
 
 # -- OpenAPI, written by hand because these routes do not pass through the framework

@@ -9,7 +9,9 @@ A signal that is already known never comes here: the unique constraint on (devic
 
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
+
+from .identity import uuid5
 
 NAMESPACE: Final = UUID("9a8b3a5e-7d0c-5f7e-9c1e-70c51e0a1e27")  # minted once; gateway and backend share it for ever
 
@@ -157,7 +159,7 @@ class Answer:
 
 def alert_id(org: str, device: str, fact: str) -> str:
     """The id of the alert that this fact raises: a device's signal "b-n", or "lost-<ms>", the backend's own."""
-    return str(uuid5(NAMESPACE, f"{org}/{device}/{fact}"))
+    return uuid5(NAMESPACE.bytes, f"{org}/{device}/{fact}")
 
 
 def dedup_key(org: str, site: str, device: str, category: str, mode: str) -> str:

@@ -7,7 +7,8 @@ is sent again, under the same id, marked maybe_dup. A crash is not a failure and
 
 from dataclasses import dataclass, replace
 from typing import Final
-from uuid import UUID, uuid5
+
+from .identity import uuid5
 
 PENDING: Final = "pending"
 LEASED: Final = "leased"
@@ -86,7 +87,7 @@ def new(
     epoch, pass_, step = place
     name = f"{epoch}/{pass_}/{step}/{kind}/{target}/{method_id}"
     return Dispatch(
-        str(uuid5(UUID(alert_id), name)),
+        uuid5(bytes.fromhex(alert_id.replace("-", "")), name),
         alert_id,
         epoch,
         pass_,

@@ -32,9 +32,12 @@ HOPS: Final = tuple(field.name.removesuffix("_ms") for field in fields(Ledger))
 
 
 def opened(age_ms: int, received_ms: int, held_ms: int, stored_ms: int) -> Ledger:
-    """The ledger of a press at the moment it is stored. Gateway instants after our own are brought back to it."""
+    """The ledger of a press at the moment it is stored. Gateway instants after our own are brought back to it.
+
+    `held_ms` is 0 when the gateway sent the press while it was still committing it: it is safe now, at the latest.
+    """
     received_ms = min(received_ms, stored_ms)
-    held_ms = min(max(held_ms, received_ms), stored_ms)
+    held_ms = min(max(held_ms or stored_ms, received_ms), stored_ms)
     contact_ms = received_ms - min(age_ms, MAX_AGE_MS)
     return Ledger(contact_ms, received_ms, received_ms, held_ms, stored_ms)
 

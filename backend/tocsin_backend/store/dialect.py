@@ -47,7 +47,9 @@ def _prepare(connection: SqliteConnection, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     # A writer takes its lock at once: a deferred transaction that upgrades later may fail half-way.
     writer = connection.get_execution_options().get("writer", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+    cursor = connection.connection.cursor()
+    cursor.execute("BEGIN IMMEDIATE" if writer else "BEGIN")
+    cursor.close()
 
 
 class Prepared:
