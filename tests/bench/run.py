@@ -7,7 +7,7 @@ press_to_dispatch_beats500   the same while 500 other devices beat, 500 beats a 
 contact_to_sent              the contact of a virtual board closes -> its lamp shows *sent*; the debounce is included
 
 Ours and the floor's samples alternate, 50 ms apart, on the same broker; each press comes from a device of its own, so
-that each makes an alert. The clock is CLOCK_MONOTONIC, one for all processes.
+that each makes an alert; it has beaten once before, as a post in service has. The clock is CLOCK_MONOTONIC, one for all processes.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from beat_source import beat_of
 from tocsin_backend.enrolment import Contact, Registrar, SiteDetails
 from tocsin_sim.broker import MOSQUITTO, NATS
 from tocsin_sim.raw_mqtt import RawClient
@@ -87,6 +88,11 @@ class Presser:
         began_ns = time.monotonic_ns()
         self._client.send_publish(self._topic, frame)
         return began_ns
+
+    def beat(self) -> None:
+        """What a post in service does every 30 s."""
+        topic = self._topic.replace("/alert", "/beat")
+        self._client.send_publish(topic, messages.seal(topic, beat_of(1, int(time.time())), self._kid, self._key), 0)
 
     def close(self) -> None:
         self._client.close()
@@ -181,6 +187,11 @@ def press_to_dispatch(samples: int, broker_kind: str, *, beats: bool) -> dict[st
             time.sleep(3.0)
         floor = Presser(floor_device)
         scene.callback(floor.close)
+        for credentials in pressing:
+            presser = Presser(credentials)
+            presser.beat()
+            presser.close()
+        time.sleep(2.0)
         ours_ms, floor_ms = [], []
         due = time.monotonic()
         for number, credentials in enumerate(pressing):
