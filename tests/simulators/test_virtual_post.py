@@ -77,6 +77,7 @@ def test_a_press_is_seen(
     button.hover()
     page.mouse.down()
     assert post.wait_for(lambda: post.closed, 5)
+    page.wait_for_timeout(200)  # a finger's time on the button: under the debounce of 40 ms it is no press
     page.mouse.up()
     assert post.wait_for(lambda: not post.closed, 5)
     page.wait_for_selector('body[data-state="sent"][data-colour="yellow"]')
