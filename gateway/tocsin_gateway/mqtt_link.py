@@ -100,9 +100,6 @@ class Link:
         self._outgoing: deque[tuple[str, bytes, int, Callable[[], None] | None]] = deque()
         self._callbacks: dict[int, Callable[[], None]] = {}  # packet id -> after the PUBACK; the link's thread only
         self._closing = threading.Event()
-        self._wake_read, self._wake_write = socket.socketpair()
-        for end in (self._wake_read, self._wake_write):
-            end.setblocking(False)
         self.turned_ms = steady_ms()
         self.ready = False
         self._client = self._make_client()
@@ -110,6 +107,9 @@ class Link:
 
     def start(self) -> None:
         """Start the thread; it connects, and reconnects for ever."""
+        self._wake_read, self._wake_write = socket.socketpair()
+        for end in (self._wake_read, self._wake_write):
+            end.setblocking(False)
         self.thread.start()
 
     def is_healthy(self) -> bool:
@@ -265,7 +265,7 @@ class Link:
         self.turned_ms = steady_ms()
 
     def _wake(self) -> None:
-        if threading.current_thread() is not self.thread:
+        if self.thread.ident is not None and threading.current_thread() is not self.thread:
             with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
                 self._wake_write.send(b"\0")
 
