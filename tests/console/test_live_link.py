@@ -53,8 +53,8 @@ WATCH = """() => {
 
 def test_c01_press_to_row_with_20_consoles_on_a_slow_page(desks, system):
     """Ten presses a second, 20 consoles, the page's processor slowed six times: every row is pushed, none waits for the
-    snapshot, which comes each 10 s. The rule's own limits (p95 250 ms in the DOM, 500 ms painted) are printed beside what
-    was seen: asserting them would measure whatever else this machine does.
+    snapshot, which comes each 10 s. The rule's own limits (p95 250 ms in the DOM, 500 ms painted) are printed beside
+    what was seen: asserting them would measure whatever else this machine does.
     """
     page = desks.page()
     wait_for_stream(page)
