@@ -110,12 +110,15 @@ class Sender:
     def send(self, outgoing: Outgoing, gate: Gate | None = None) -> Outcome | None:
         """One try; None when what it tells of was not committed. What a channel raises is a temporary refusal."""
         try:
-            attempt: Callable[[], Outcome] = partial(self.channel.send, outgoing)
-            if self.prepares:
-                attempt = self.channel.prepare(outgoing)  # type: ignore[attr-defined]
-            if gate is not None and not gate.passed():
-                return None
-            return attempt()
+            if not isinstance(self.channel, Preparing):
+                return self.channel.send(outgoing) if gate is None or gate.passed() else None
+            attempt = self.channel.prepare(outgoing)
+            if gate is not None:
+                gate.then(attempt.launch)
+                if not gate.passed():
+                    attempt.abandon()
+                    return None
+            return attempt.finish()
         except Exception as error:
             log.warning("%s: %s: %s", self.channel.name, outgoing.dispatch_id, error)
             return Outcome(accepted=False, error=f"{type(error).__name__}: {error}"[:200])

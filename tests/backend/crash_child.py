@@ -9,12 +9,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
-from tocsin_backend.channels import Outgoing
+from tocsin_backend.channels import Attempt, Outgoing
 from tocsin_backend.channels.console import Console
 from tocsin_backend.channels.webhook import Webhook
 from tocsin_backend.clock import SystemClock
@@ -31,17 +30,23 @@ def die(fault: str, point: str) -> None:
 
 
 def main(url: str, envelope: Path, fault: str) -> None:
+    class MortalAttempt:
+        def __init__(self, attempt: Attempt) -> None:
+            self.attempt = attempt
+            self.abandon = attempt.abandon
+
+        def launch(self) -> None:
+            die(fault, "before-send")
+            self.attempt.launch()
+
+        def finish(self) -> Outcome:
+            outcome = self.attempt.finish()
+            die(fault, "after-send")
+            return outcome
+
     class MortalWebhook(Webhook):
-        def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
-            attempt = super().prepare(outgoing)
-
-            def mortal() -> Outcome:
-                die(fault, "before-send")
-                outcome = attempt()
-                die(fault, "after-send")
-                return outcome
-
-            return mortal
+        def prepare(self, outgoing: Outgoing) -> Attempt:
+            return MortalAttempt(super().prepare(outgoing))
 
     class MortalEngine(Engine):
         def _committed(self, heard: Notes) -> None:

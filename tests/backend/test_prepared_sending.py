@@ -1,7 +1,7 @@
 """A first notice is prepared while its alert is being committed, and leaves after the commit or not at all."""
 
 import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import pytest
@@ -23,19 +23,26 @@ class Watched:
 
     def __init__(self) -> None:
         self.prepared = threading.Event()
+        self.launched = threading.Event()
         self.sent = threading.Event()
+        self.abandoned = threading.Event()
 
     def send(self, outgoing: Outgoing) -> Outcome:
-        return self.prepare(outgoing)()
+        return self.prepare(outgoing).finish()
 
-    def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
+    def prepare(self, _: Outgoing) -> "Watched":
         self.prepared.set()
+        return self
 
-        def attempt() -> Outcome:
-            self.sent.set()
-            return Outcome(True)
+    def launch(self) -> None:
+        self.launched.set()
 
-        return attempt
+    def finish(self) -> Outcome:
+        self.sent.set()
+        return Outcome(True)
+
+    def abandon(self) -> None:
+        self.abandoned.set()
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -48,11 +55,17 @@ def test_a_prepared_message_leaves_only_once_its_alert_is_committed(committed: b
     sender.start()
     sender.put(OUTGOING, gate)
     assert channel.prepared.wait(5)
+    deadline = time.monotonic() + 5
+    while not gate._then and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert not channel.launched.is_set()
     assert not channel.sent.is_set()
     gate.settle(committed)
+    assert channel.launched.is_set() is committed  # by whoever committed, not by a thread that must wake first
     sender.put(Outgoing("d-2", "a-1", "webhook", "", "", 9, OUTGOING.message))  # comes after the first was dealt with
     assert done.wait(5)
     sender.stop(5)
+    assert channel.abandoned.is_set() is not committed
     if not committed:
         assert sender.send(OUTGOING, gate) is None
 
@@ -104,3 +117,20 @@ def test_a_message_is_announced_again_when_its_job_is_tried_apart(database: Data
     with pytest.raises(RuntimeError):
         bad.result(5)
     assert [gate.passed() for gate in gates] == [True]
+
+
+def test_what_comes_after_the_commit_is_called_at_once_and_after_a_failed_one_never() -> None:
+    for committed in (True, False):
+        gate, called = Gate(), []
+        gate.settle(committed)
+        gate.then(lambda called=called: called.append(1))
+        assert bool(called) is committed
+
+
+def test_one_that_fails_to_begin_takes_no_other_with_it() -> None:
+    gate, called = Gate(), []
+    gate.then(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    gate.then(lambda: called.append(1))
+    gate.settle(True)
+    assert called == [1]
+    assert gate.passed()

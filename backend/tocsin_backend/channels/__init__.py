@@ -1,6 +1,5 @@
 """One file a channel, one Protocol. A channel sends; it decides nothing and retries nothing: the engine does."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -42,10 +41,26 @@ class Channel(Protocol):
         ...
 
 
+class Attempt(Protocol):
+    """One try that is ready to begin."""
+
+    def launch(self) -> None:
+        """Begin, as far as that takes no waiting at all: it may run on the writer's thread, right after a commit."""
+        ...
+
+    def finish(self) -> Outcome:
+        """The rest, or all of it."""
+        ...
+
+    def abandon(self) -> None:
+        """It must not begin: what it tells of was not committed."""
+        ...
+
+
 @runtime_checkable
 class Preparing(Protocol):
     """A channel that can do part of its work before a message may leave: while its alert is being committed."""
 
-    def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
-        """Everything but the network; the call that is given back is the try itself."""
+    def prepare(self, outgoing: Outgoing) -> Attempt:
+        """Everything but the network."""
         ...

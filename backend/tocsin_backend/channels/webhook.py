@@ -8,6 +8,7 @@ The name is resolved once and that address is connected to; private, loopback an
 unless a setting names their network (S17); a redirect is a refusal; an answer is read up to 64 KiB.
 """
 
+import contextlib
 import hmac
 import http.client
 import ipaddress
@@ -16,14 +17,13 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..clock import Clock
 from ..domain.dispatches import Outcome
-from . import DEADLINE_S, Outgoing
+from . import DEADLINE_S, Attempt, Outgoing
 from .deadline import DeadlineSocket, DeadlineTLS, connect, tls_context, wrap
 
 ANSWER_MAX = 65_536
@@ -32,6 +32,7 @@ TEMPORARY = (408, 425, 429)  # of the 4xx: trying again may help
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Peer = DeadlineSocket | DeadlineTLS
+Host = tuple[str, str, int]  # scheme, name, port
 
 
 class Refused(Exception):
@@ -48,44 +49,48 @@ class Webhook:
         self._clock = clock
         self._allowed = tuple(allowed)
         self._context = tls_context(cafile)
-        self._kept: dict[tuple[str, str, int], list[Peer]] = defaultdict(list)
+        self._kept: dict[Host, list[Peer]] = defaultdict(list)
         self._lock = threading.Lock()
 
     def send(self, outgoing: Outgoing) -> Outcome:
         """POST one message; any 2xx is an acceptance. A kept connection that the peer had closed is replaced once."""
-        return self.prepare(outgoing)()
+        return self.prepare(outgoing).finish()
 
-    def prepare(self, outgoing: Outgoing) -> Callable[[], Outcome]:
-        """The body, its signature and where it goes; the call that is given back sends it."""
+    def prepare(self, outgoing: Outgoing) -> Attempt:
+        """The whole request, signed, and a warm connection if one is kept."""
         try:
             where = urlsplit(outgoing.address)
             port = where.port
         except ValueError as error:
-            return partial(Outcome, False, permanent=True, error=f"bad address: {error}")
+            return _Never(f"bad address: {error}")
         if not outgoing.secret:
-            return partial(Outcome, False, permanent=True, error="this contact method has no secret to sign with")
+            return _Never("this contact method has no secret to sign with")
         if where.scheme not in ("http", "https") or not where.hostname:
-            return partial(Outcome, False, permanent=True, error="the address must begin with http:// or https://")
+            return _Never("the address must begin with http:// or https://")
         host = (where.scheme, where.hostname, port or (443 if where.scheme == "https" else 80))
         path = (where.path or "/") + (f"?{where.query}" if where.query else "")
         body = json.dumps(outgoing.message.facts, ensure_ascii=False, separators=(",", ":")).encode()
         try:
             request = _Composer(host[1], host[2]).compose(path, body, self._headers(outgoing, body))
         except (http.client.HTTPException, UnicodeError) as error:
-            return partial(Outcome, False, permanent=True, error=f"bad address: {error}"[:200])
-        return partial(self._try, host, request)
+            return _Never(f"bad address: {error}"[:200])
+        return _Post(self, host, request)
 
-    def _try(self, host: tuple[str, str, int], request: bytes) -> Outcome:
+    def post(self, host: Host, request: bytes, first: Peer | None, sent: int) -> Outcome:
+        """Send the request and read the answer; `first` is a kept connection that has `sent` bytes of it already."""
         deadline_s = time.monotonic() + DEADLINE_S
         try:
             while True:
-                peer, kept = self._take(host, deadline_s)
+                kept = first is not None
+                peer = first or self._dial(host, deadline_s)
+                peer.deadline_s = deadline_s
                 try:
-                    return self._post(peer, host, request)
+                    return self._exchange(peer, host, request[sent:] if kept else request)
                 except (http.client.RemoteDisconnected, ConnectionError) as error:
                     peer.close()
                     if not kept:
                         return Outcome(False, error=f"{type(error).__name__}: {error}")
+                    first = None
                 except BaseException:
                     peer.close()
                     raise
@@ -95,6 +100,20 @@ class Webhook:
             return Outcome(False, error=f"no answer within {DEADLINE_S:.0f} s")
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             return Outcome(False, error=f"{type(error).__name__}: {error}"[:200])
+
+    def take(self, host: Host) -> Peer | None:
+        """A kept connection: the last one used, which is the warmest."""
+        with self._lock:
+            kept = self._kept[host]
+            return kept.pop() if kept else None
+
+    def give_back(self, host: Host, peer: Peer) -> None:
+        """Keep a connection for the next message."""
+        with self._lock:
+            if len(self._kept[host]) < KEPT_A_HOST:
+                self._kept[host].append(peer)
+                return
+        peer.close()
 
     def close(self) -> None:
         with self._lock:
@@ -115,15 +134,16 @@ class Webhook:
             "Tocsin-Signature": f"sha256={mac}",
         }
 
-    def _post(self, peer: Peer, host: tuple[str, str, int], request: bytes) -> Outcome:
-        peer.sendall(request)  # head and body in one write, which the peer reads at once
+    def _exchange(self, peer: Peer, host: Host, rest: bytes) -> Outcome:
+        if rest:
+            peer.sendall(rest)  # head and body in one write, which the peer reads at once
         answer = http.client.HTTPResponse(peer, method="POST")
         answer.begin()
-        rest = answer.read(ANSWER_MAX + 1)
-        if answer.will_close or len(rest) > ANSWER_MAX:
+        body = answer.read(ANSWER_MAX + 1)
+        if answer.will_close or len(body) > ANSWER_MAX:
             peer.close()
         else:
-            self._give_back(host, peer)
+            self.give_back(host, peer)
         if 200 <= answer.status < 300:
             return Outcome(True)
         if 300 <= answer.status < 400:
@@ -131,24 +151,10 @@ class Webhook:
         permanent = 400 <= answer.status < 500 and answer.status not in TEMPORARY
         return Outcome(False, permanent=permanent, error=f"HTTP {answer.status}")
 
-    def _take(self, host: tuple[str, str, int], deadline_s: float) -> tuple[Peer, bool]:
-        """A connection, and whether it was a kept one: the last one used, which is the warmest."""
-        with self._lock:
-            kept = self._kept[host]
-            peer = kept.pop() if kept else None
-        if peer is not None:
-            peer.deadline_s = deadline_s
-            return peer, True
+    def _dial(self, host: Host, deadline_s: float) -> Peer:
         scheme, name, port = host
         plain = connect(self._resolve(name, port), deadline_s)
-        return (wrap(self._context, plain, name, deadline_s) if scheme == "https" else plain), False
-
-    def _give_back(self, host: tuple[str, str, int], peer: Peer) -> None:
-        with self._lock:
-            if len(self._kept[host]) < KEPT_A_HOST:
-                self._kept[host].append(peer)
-                return
-        peer.close()
+        return wrap(self._context, plain, name, deadline_s) if scheme == "https" else plain
 
     def _resolve(self, name: str, port: int) -> list[tuple[Any, ...]]:
         """(family, address) of this name that may be called. Raises Refused when there are only others."""
@@ -163,6 +169,47 @@ class Webhook:
         mapped = getattr(address, "ipv4_mapped", None)
         address = mapped or address
         return (address.is_global and not address.is_multicast) or any(address in each for each in self._allowed)
+
+
+class _Post:
+    """One POST: composed, and with a warm connection in hand if there was one."""
+
+    def __init__(self, webhook: Webhook, host: Host, request: bytes) -> None:
+        self._webhook = webhook
+        self._host = host
+        self._request = request
+        self._peer = webhook.take(host)
+        self._sent = 0
+
+    def launch(self) -> None:
+        """The request into the kernel's buffer, if it takes it; TLS, and whatever goes wrong, is left to `finish`."""
+        if isinstance(self._peer, DeadlineSocket):
+            with contextlib.suppress(OSError):
+                self._peer.setblocking(False)
+                self._sent = self._peer.send(self._request)
+
+    def finish(self) -> Outcome:
+        return self._webhook.post(self._host, self._request, self._peer, self._sent)
+
+    def abandon(self) -> None:
+        if self._peer is not None:
+            self._webhook.give_back(self._host, self._peer)
+
+
+class _Never:
+    """A message that cannot leave, whoever tries."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def launch(self) -> None:
+        """Nothing to begin."""
+
+    def finish(self) -> Outcome:
+        return Outcome(False, permanent=True, error=self._reason)
+
+    def abandon(self) -> None:
+        """Nothing was taken."""
 
 
 class _Composer(http.client.HTTPConnection):
