@@ -11,11 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from system import PASSWORD, System
+from system import DESK, PASSWORD, System
 
 CHROMIUM = shutil.which("chromium")
-DESK = {"width": 1280, "height": 720}
-PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from tocsin_backend.settings import read_settings
 from tocsin_backend.store.database import Database
 from tocsin_wire import messages, topics
 
+DESK = {"width": 1280, "height": 720}
+PHONE = {"width": 390, "height": 844}
 ORG = "region-sud"
 PASSWORD = "correct horse battery"
 PLACES = (

@@ -2,8 +2,8 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import PHONE
 from playwright.sync_api import expect
+from system import PHONE
 
 pytestmark = pytest.mark.browser
 

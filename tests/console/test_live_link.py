@@ -6,9 +6,8 @@ import time
 from functools import partial
 
 import pytest
-from conftest import PHONE
 from playwright.sync_api import expect
-from system import RawStreams, free_port, until
+from system import PHONE, RawStreams, free_port, until
 
 pytestmark = pytest.mark.browser
 

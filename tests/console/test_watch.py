@@ -1,9 +1,8 @@
 """A supervisor's watch in a real browser: order, taking, closing, refusals, focus, layout, language."""
 
 import pytest
-from conftest import DESK, PHONE
 from playwright.sync_api import expect
-from system import PASSWORD
+from system import DESK, PASSWORD, PHONE
 
 pytestmark = pytest.mark.browser
 
