@@ -30,7 +30,7 @@ bench: .venv/ready-dev
 	@$(BIN)/python tests/bench/run.py $(WHAT)
 
 soak: .venv/ready-dev
-	@$(BIN)/python tests/chain/soak.py $(WHAT) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report "$(REPORT)")
+	@$(BIN)/python tests/chain/soak.py $(or $(WHAT),chain) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report "$(REPORT)")
 
 docs: .venv/ready-dev
 	$(BIN)/python tests/wire/wire_doc.py
