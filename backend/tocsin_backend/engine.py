@@ -53,7 +53,7 @@ class Sender:
         self.prepares = isinstance(channel, Preparing)
         self._done = done
         self._queue: list[tuple[int, int, Outgoing, Gate | None]] = []
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, int] = {}  # dispatch id -> order of its entry that counts
         self._order = itertools.count()
         self._ready = threading.Condition()
         self._stopping = False
@@ -77,14 +77,16 @@ class Sender:
     def put(self, outgoing: Outgoing, gate: Gate | None = None) -> None:
         """A message that leaves once `gate` has passed; without one it may leave at once."""
         with self._ready:
-            heapq.heappush(self._queue, (outgoing.class_, next(self._order), outgoing, gate))
-            self._waiting.add(outgoing.dispatch_id)
+            order = next(self._order)
+            heapq.heappush(self._queue, (outgoing.class_, order, outgoing, gate))
+            self._waiting[outgoing.dispatch_id] = order
             self._ready.notify()
 
     def drop(self, dispatch_ids: set[str]) -> None:
         """These should no longer leave: the alert was answered, closed or reopened."""
         with self._ready:
-            self._waiting -= dispatch_ids
+            for each in dispatch_ids:
+                self._waiting.pop(each, None)
 
     def is_waiting(self, dispatch_id: str) -> bool:
         return dispatch_id in self._waiting
@@ -99,10 +101,11 @@ class Sender:
                     self._ready.wait()
                 if self._stopping:
                     return
-                _, _, outgoing, gate = heapq.heappop(self._queue)
-                if outgoing.dispatch_id not in self._waiting:
+                _, order, outgoing, gate = heapq.heappop(self._queue)
+                # Dropped, or announced again behind another gate after a commit that failed: this entry is the past.
+                if self._waiting.get(outgoing.dispatch_id) != order:
                     continue
-                self._waiting.discard(outgoing.dispatch_id)
+                del self._waiting[outgoing.dispatch_id]
             outcome = self.send(outgoing, gate)
             if outcome is not None:
                 self._done(outgoing, outcome)

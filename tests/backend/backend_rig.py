@@ -227,10 +227,10 @@ class Rig:
         tries = 0
         for sender in self.engine.senders.values():
             while sender._queue:
-                outgoing = sender._queue.pop(0)[2]
-                if outgoing.dispatch_id not in sender._waiting:
+                _, order, outgoing, _ = sender._queue.pop(0)
+                if sender._waiting.get(outgoing.dispatch_id) != order:
                     continue
-                sender._waiting.discard(outgoing.dispatch_id)
+                del sender._waiting[outgoing.dispatch_id]
                 self.engine._sent(outgoing, sender.send(outgoing))
                 tries += 1
         self.settle()

@@ -134,3 +134,26 @@ def test_one_that_fails_to_begin_takes_no_other_with_it() -> None:
     gate.settle(True)
     assert called == [1]
     assert gate.passed()
+
+
+def test_a_message_announced_again_leaves_although_its_first_announcement_still_waited() -> None:
+    sent: list[str] = []
+    done = threading.Semaphore(0)
+
+    def note(outgoing: Outgoing, _: Outcome) -> None:
+        sent.append(outgoing.dispatch_id)
+        done.release()
+
+    sender = Sender(Watched(), note)
+    failed, passed = Gate(), Gate()
+    both = [Outgoing(f"d-{each}", "a-1", "webhook", "", "", 0, OUTGOING.message) for each in (1, 2)]
+    for gate in (failed, passed):  # the batch, whose commit fails; then each job apart
+        for each in both:
+            sender.put(each, gate)
+    failed.settle(False)
+    passed.settle(True)
+    sender.start()
+    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=5)
+    sender.stop(5)
+    assert sorted(sent) == ["d-1", "d-2"]
