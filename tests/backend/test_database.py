@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 from tocsin_backend.errors import Misconfigured, Unavailable
-from tocsin_backend.store import dialect
+from tocsin_backend.store import dialect, tables
 from tocsin_backend.store.database import Database, Notes, Priority, notes
 
 
@@ -82,6 +82,19 @@ def test_a_job_that_fails_takes_nothing_else_with_it(database: Database) -> None
         bug.result()
     assert [each.alerts for each in heard] == [{"a", "b"}], "a job that failed tells nobody anything"
     assert database.figures.failed == 2
+
+
+def test_a_failed_statement_puts_no_secret_into_the_log(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    def bad(conn: Connection) -> None:
+        row = {"person_id": 999, "channel": "webhook", "address": "http://x", "external": False, "secret": "TOPSECRET"}
+        conn.execute(tables.ContactMethod.__table__.insert().values(**row, position=0, created_ms=1))  # type: ignore[attr-defined]
+
+    first, second = rig.database.write_all([bad, lambda conn: None], Priority.ADMIN)
+    failure = first.exception(5)
+    assert isinstance(failure, IntegrityError)
+    assert second.exception(5) is None
+    assert "a job of a batch of 2 failed" in caplog.text
+    assert "TOPSECRET" not in caplog.text + str(failure)
 
 
 def test_presses_go_first_and_share_no_transaction_with_beats(database: Database) -> None:

@@ -278,7 +278,9 @@ class Database:
                 gate.settle(False)
                 if len(batch) == 1:
                     raise
-                log.warning("a job of a batch of %d failed, each is now tried apart: %s", len(batch), error)
+                # The first line only: below it PostgreSQL prints the row, with its keys and addresses.
+                reason = str(error).partition("\n")[0]
+                log.warning("a job of a batch of %d failed, each is now tried apart: %s", len(batch), reason)
                 heard, gate = Notes(), Gate()
                 outcomes = self._apart(batch, heard, gate)
             gate.settle(True)

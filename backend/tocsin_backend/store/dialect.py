@@ -17,10 +17,13 @@ PRAGMAS = (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2), ("foreign
 
 
 def engine(url: str, readers: int) -> Engine:
-    """An engine whose transactions really begin at BEGIN, and whose SQLite connections are WAL, FULL, with keys."""
+    """An engine whose transactions really begin at BEGIN, and whose SQLite connections are WAL, FULL, with keys.
+
+    What a failed statement was given (keys, secrets, addresses of people) stays out of its message, and so of the log.
+    """
     where = make_url(url)
     if where.get_backend_name() != "sqlite":
-        return create_engine(where, pool_size=readers)
+        return create_engine(where, pool_size=readers, hide_parameters=True)
     if not where.database or where.database == ":memory:":
         raise Misconfigured("SQLite needs a file: a database in memory survives nothing")
     Path(where.database).parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +31,7 @@ def engine(url: str, readers: int) -> Engine:
         where,
         pool_size=readers,
         max_overflow=readers,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
     )
     event.listen(made, "connect", _prepare)
