@@ -27,21 +27,25 @@ class Dice:
 class Bench:
     """A Device with a journal in a dict, a clock, and a list of what it did."""
 
-    def __init__(self, boot=7, held=(), waiting=0, journal=None, credentials=True, silent=False):
+    def __init__(self, boot=7, held=(), waiting=0, journal=None, credentials=True, silent=False):  # silent: input 0
         self.now_ms = 1000
         self.journal = {} if journal is None else journal
         self.flash_works = True
         self.minted = None
+        self.hushed = set()  # the silent ones
+        self.at = 0  # the input that is sampled
         self.played = []
         self.order = []  # what happened, in order: kept, played, sent
         who = ("demo", "post-1", "k1", KEY) if credentials else None
-        contact = Button("call")
-        self.device = Device(who, (contact,), (silent,), boot, list(held), waiting, INFO, 30000, 30)
+        contacts = (Button("call"), Button("hush"))
+        self.device = Device(who, contacts, (silent, True), boot, list(held), waiting, INFO, 30000, 30)
 
     def do(self, effects):
         for what, subject in effects:
             if what == KEEP:
                 self.minted = (subject.b, subject.n)
+                if subject.silent:
+                    self.hushed.add(self.minted)
                 if self.flash_works:
                     self.journal[subject.b, subject.n] = "p"
                 self.order.append(("kept", subject.n))
@@ -59,7 +63,7 @@ class Bench:
     def fetch(self, after):
         for name in sorted(self.journal):
             if self.journal[name] == "p" and name > after:
-                press = Press(name[0], name[1], self.now_ms, 0, "none", "call", 40, False)
+                press = Press(name[0], name[1], self.now_ms, 0, "none", "call", 40, name in self.hushed)
                 press.kept = True
                 self.device.returned(press)
                 return
@@ -67,21 +71,23 @@ class Bench:
 
     def sample(self, active, edge=False, ms=5):
         self.now_ms += ms
-        self.do(self.device.sampled(0, active, self.now_ms - 1 if edge else None, self.now_ms))
+        self.do(self.device.sampled(self.at, active, self.now_ms - 1 if edge else None, self.now_ms))
         self.do(self.device.tick(self.now_ms))
 
     def rest(self, ms=200):
         for _ in range(ms // 5):
             self.sample(False)
 
-    def press(self):
-        """A clean press of 100 ms; returns its (b, n), None if none was minted."""
+    def press(self, at=0):
+        """A clean press of 100 ms on input `at` (1 is a silent one); its (b, n), None if none was minted."""
         self.minted = None
+        self.at = at
         self.rest()
         self.sample(True, edge=True)
         for _ in range(20):
             self.sample(True)
         self.rest()
+        self.at = 0
         return self.minted
 
     def connect(self):

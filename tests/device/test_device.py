@@ -66,7 +66,7 @@ def test_a_new_session_says_first_what_a_person_waits_for():
     assert sent[1][1]["st"] == "ready"
     assert len(sent[1][1]["nonce"]) == 16
     assert sent[4][1]["spool"] == 1
-    assert sent[4][1]["lines"] == {"call": "idle"}
+    assert sent[4][1]["lines"] == {"call": "idle", "hush": "idle"}
     assert sent[4][1]["free"] == 50000
 
 
@@ -311,6 +311,72 @@ def test_a_silent_press_shows_and_sounds_nothing():
         bench.ack(press, result)
         assert bench.lamp() == "in-service"
         assert bench.played == []
+
+
+def test_what_is_wrong_at_a_silent_input_is_told_and_not_shown():
+    bench = Bench(silent=True)
+    bench.connect()
+    bench.sent()
+    bench.alive()
+    bench.rest()
+    bench.sample(True, edge=True)
+    for at in range(6200):
+        bench.sample(True)
+        if at % 1500 == 0 and at < 6000:
+            bench.sent()
+            bench.alive()
+        assert bench.lamp() == "in-service"
+    assert [event["k"] for event in only(bench.sent(), "event")] == ["stuck"]
+    bench.flash_works = False
+    refused = bench.press()
+    assert [event["k"] for event in only(bench.sent(), "event") if event["try"] == 1] == ["released", "fault"]
+    bench.press()
+    assert only(bench.sent(), "event") == [], "told once"
+    bench.ack(refused, "refused")
+    assert bench.lamp() == "in-service"
+    assert bench.played == []
+
+
+def test_a_fault_that_a_silent_press_found_first_is_shown_when_another_finds_it():
+    bench = in_service()
+    bench.flash_works = False
+    bench.ack(bench.press(1), "closed")
+    assert bench.lamp() == "in-service"
+    bench.ack(bench.press(0), "closed")
+    assert bench.lamp() == "fault"
+    bench.flash_works = True
+    bench.ack(bench.press(1), "closed")
+    assert bench.lamp() == "fault", "a silent press puts no lamp out either"
+    bench.ack(bench.press(0), "closed")
+    assert bench.lamp() == "in-service"
+
+
+def test_silent_presses_after_another_leave_it_its_lamp_and_its_sounds():
+    bench = in_service()
+    press = bench.press()
+    bench.ack(press, "stored")
+    hushed = [bench.press(1) for _ in range(MAX_PENDING + 2)]  # the last ones wait in the journal
+    assert bench.lamp() == "sent"
+    for name in hushed:
+        bench.rest()
+        bench.ack(name, "stored")
+        assert bench.lamp() == "sent"
+    bench.ack(press, "answered")
+    assert bench.lamp() == "answered"
+    assert bench.played == ["chirp", "rising", "three"]
+
+
+def test_a_press_behind_silent_ones_in_the_journal_is_shown():
+    bench = in_service()
+    hushed = [bench.press(1) for _ in range(MAX_PENDING)]
+    press = bench.press()
+    assert bench.lamp() == "sending"
+    for name in hushed:
+        bench.ack(name, "stored")
+    bench.rest()
+    bench.ack(press, "stored")
+    assert bench.lamp() == "sent"
+    assert bench.played == ["chirp", "rising"]
 
 
 def test_without_credentials_presses_are_kept_and_a_fault_is_shown():

@@ -64,7 +64,7 @@ class Device:
         self.link = Link(keepalive_s)
         self.heart = Heart(beat_period_ms)
         self.wall = Wall()
-        self.faults: "dict[str, str]" = {}  # name -> what is wrong, while it is
+        self.faults: "dict[str, str]" = {}  # name -> what is wrong, while it is; "" where a silent input found it
         self.rejected = 0  # acks not obeyed, since boot
         self._silent = silent
         self._info = info
@@ -80,6 +80,8 @@ class Device:
         for press in held:
             self.outbox.put(press)
         self.outbox.waiting = waiting
+        if waiting and self.outbox.newest():
+            self.outbox.loud = boot, 0
         if credentials is None:
             self.faults["credentials"] = "missing or invalid"
 
@@ -101,7 +103,7 @@ class Device:
         if told != button.PRESS:
             if told == button.RELEASED:
                 self.faults.pop(contact.name, None)
-            else:
+            elif not self._silent[at]:
                 self.faults[contact.name] = told
             self._report({"k": told, "in": contact.name}, now_ms)
             return NOTHING
@@ -122,13 +124,17 @@ class Device:
         press.kept = durable
         press.due_ms = now_ms
         if durable:
-            self.faults.pop("journal", None)
+            if not press.silent or not self.faults.get("journal"):
+                self.faults.pop("journal", None)
             if self.outbox.full():
                 self.outbox.waiting += 1
-                return NOTHING if press.silent else ((PLAY, sound_of("sending")),)
+                if press.silent:
+                    return NOTHING
+                self.outbox.loud = press.b, press.n
+                return ((PLAY, sound_of("sending")),)
             self.outbox.put(press)
             return self._sound("sending", press)
-        self.fault("journal", "a press could not be written", now_ms)
+        self.fault("journal", "a press could not be written", now_ms, press.silent)
         if self.outbox.full():
             self.outbox.dropped += 1
         else:
@@ -142,11 +148,15 @@ class Device:
         else:
             self.outbox.waiting -= 1
             self.outbox.put(press)
+        if not self.outbox.waiting or (press and (press.b, press.n) >= self.outbox.loud):
+            self.outbox.loud = 0, 0
 
-    def fault(self, name: str, text: str, now_ms: int) -> None:
-        """Something is wrong and is shown as a fault; told once, until it is over."""
-        if name not in self.faults:
-            self.faults[name] = text
+    def fault(self, name: str, text: str, now_ms: int, silent: bool = False) -> None:
+        """Something is wrong; told once, until it is over, and shown as a fault unless `silent`."""
+        told = name in self.faults
+        if not silent or not told:
+            self.faults[name] = "" if silent else text
+        if not told:
             self._report({"k": "fault", "txt": (name + ": " + text)[:MAX_TEXT]}, now_ms)
 
     def connected(self, nonce: str, now_ms: int) -> None:
@@ -250,11 +260,11 @@ class Device:
         return None
 
     def indicator(self, now_ms: int) -> str:
-        """What the lamp shows: a name of lamp.INDICATORS. It follows the newest press; a silent one shows nothing."""
+        """What the lamp shows: a name of lamp.INDICATORS. It follows the newest press that is not silent."""
         press = self.outbox.newest()
-        if press is not None and not press.silent:
-            if press.rank and self.outbox.waiting:
-                return "sending"  # the newest is still in the journal: what became of an older one is not its answer
+        if self.outbox.loud[0] and (press is None or press.rank):
+            return "sending"  # the newest is still in the journal: what became of an older one is not its answer
+        if press is not None:
             if press.rank >= 2:
                 return "answered"
             if press.rank:
@@ -264,7 +274,9 @@ class Device:
             if press.kept:
                 return "sending"
             return "fault"
-        if self.faults or (self._refused_ms is not None and now_ms - self._refused_ms < REFUSED_MS):
+        if (self.faults and any(self.faults.values())) or (
+            self._refused_ms is not None and now_ms - self._refused_ms < REFUSED_MS
+        ):
             return "fault"
         if self.heart.in_service(now_ms) and self.link.down_for_ms(now_ms) < LINK_LOST_MS:
             return "in-service"
@@ -282,7 +294,7 @@ class Device:
 
     def _sound(self, indicator: str, press: Press) -> "tuple[tuple[str, object], ...]":
         sound = sound_of(indicator)
-        if press.silent or not sound or press is not self.outbox.newest() or (press.rank and self.outbox.waiting):
+        if not sound or press is not self.outbox.newest() or (press.rank and self.outbox.loud[0]):
             return NOTHING
         return ((PLAY, sound),)
 
@@ -300,7 +312,8 @@ class Device:
             effects += ((FORGET, press),)
             self.outbox.forget(press)
             if result == "refused":
-                self._refused_ms = now_ms
+                if not press.silent:
+                    self._refused_ms = now_ms
             else:
                 self._closed = self._closed[1 - CLOSED_REMEMBERED :] + [(press.b, press.n, epoch)]
         else:

@@ -71,6 +71,7 @@ class Outbox:
         self.presses: "list[Press]" = []
         self.events: "list[Event]" = []
         self.waiting = 0  # presses that are in the journal only
+        self.loud = (0, 0)  # (b, n) of the newest of those that the lamp follows; (0, 0) if there is none
         self.dropped = 0  # events, since boot
         self.untold = 0  # of those, not yet reported by an event
 
@@ -83,8 +84,11 @@ class Outbox:
         return count
 
     def newest(self) -> "Press | None":
-        """The press the lamp follows."""
-        return self.presses[-1] if self.presses else None
+        """The press the lamp follows: a silent one shows nothing, and leaves the lamp to the others."""
+        for at in range(len(self.presses) - 1, -1, -1):
+            if not self.presses[at].silent:
+                return self.presses[at]
+        return None
 
     def full(self) -> bool:
         """Whether the next press stays in the journal: there is no room, or older ones wait there already."""
@@ -109,12 +113,13 @@ class Outbox:
         self.presses.insert(at, press)
 
     def overflow(self) -> "Press | None":
-        """The oldest open press, taken out, if more than MAX_OPEN are held."""
+        """The oldest open press, a silent one first, taken out, if more than MAX_OPEN are held."""
         found = [press for press in self.presses if press.rank]
         if len(found) <= MAX_OPEN:
             return None
-        self.presses.remove(found[0])
-        return found[0]
+        let_go = ([press for press in found if press.silent] or found)[0]
+        self.presses.remove(let_go)
+        return let_go
 
     def report(self, event: Event) -> None:
         """Take an event; the oldest makes room."""
