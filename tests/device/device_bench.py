@@ -50,9 +50,9 @@ class Bench:
                     self.journal[subject.b, subject.n] = "p"
                 self.order.append(("kept", subject.n))
                 self.do(self.device.kept(subject, self.flash_works, self.now_ms))
-            elif what == MARK:
+            elif what == MARK and self.flash_works:
                 self.journal[subject.b, subject.n] = "o"
-            elif what == FORGET:
+            elif what == FORGET and self.flash_works:
                 self.journal.pop((subject.b, subject.n), None)
             elif what == PLAY:
                 self.played.append(subject)

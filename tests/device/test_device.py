@@ -267,6 +267,20 @@ def test_presses_beyond_memory_wait_in_the_journal_and_all_are_sent_in_order():
     assert list(bench.journal.values()) == ["o"] * MAX_OPEN, "the newest are followed, the others are the backend's"
 
 
+def test_a_press_whose_mark_flash_refused_is_not_read_again():
+    bench = in_service()
+    minted = [bench.press() for _ in range(MAX_PENDING + 2)]
+    bench.flash_works = False
+    for press in minted[:MAX_PENDING]:
+        bench.ack(press, "stored")
+    bench.rest()
+    assert [(press.b, press.n) for press in bench.device.outbox.presses] == minted[-MAX_OPEN - 2 :]
+    assert bench.device.outbox.waiting == 0
+    for press in minted[MAX_PENDING:]:
+        bench.ack(press, "stored")
+    assert bench.lamp() == "sent"
+
+
 def test_while_the_newest_press_waits_in_the_journal_nothing_is_said_of_an_older_one():
     bench = Bench()
     minted = [bench.press() for _ in range(MAX_PENDING + 1)]

@@ -204,7 +204,7 @@ class Device:
             self.outbox.untold = 0
             self._report({"k": "dropped", "count": count}, now_ms)
         if self.outbox.wish():
-            return ((FETCH, self.outbox.last()),)
+            return ((FETCH, self.outbox.last),)
         for press in self.outbox.presses:
             if not press.rank and not press.late and now_ms - press.made_ms >= UNDELIVERED_MS:
                 press.late = True

@@ -71,6 +71,7 @@ class Outbox:
         self.presses: "list[Press]" = []
         self.events: "list[Event]" = []
         self.waiting = 0  # presses that are in the journal only
+        self.last = (0, 0)  # (b, n) of the newest pending press that was ever in memory: those that wait are newer
         self.loud = (0, 0)  # (b, n) of the newest of those that the lamp follows; (0, 0) if there is none
         self.dropped = 0  # events, since boot
         self.untold = 0  # of those, not yet reported by an event
@@ -98,15 +99,10 @@ class Outbox:
         """Whether to take a press from the journal now."""
         return self.waiting > 0 and self.pending() < MAX_PENDING
 
-    def last(self) -> "tuple[int, int]":
-        """(b, n) of the newest pending press in memory: those that wait are newer. (0, 0) if there is none."""
-        for at in range(len(self.presses) - 1, -1, -1):
-            if not self.presses[at].rank:
-                return self.presses[at].b, self.presses[at].n
-        return 0, 0
-
     def put(self, press: Press) -> None:
         """Take a press, in order of (b, n)."""
+        if not press.rank:
+            self.last = max(self.last, (press.b, press.n))
         at = len(self.presses)
         while at and (self.presses[at - 1].b, self.presses[at - 1].n) > (press.b, press.n):
             at -= 1
