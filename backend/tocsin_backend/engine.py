@@ -346,14 +346,16 @@ class Engine:
         """
         return self._act(org, alert_id, person_id, "answer", Take(person_id, channel, epoch))
 
-    def close(self, org: str, alert_id: str, person_id: int, reason: str, note: str = "") -> str:
-        """A person closes the alert: "closed", or "ignored" if it was closed already.
+    def close(
+        self, org: str, alert_id: str, person_id: int, reason: str, note: str = "", epoch: int | None = None
+    ) -> str:
+        """A person closes the alert: "closed", "stale" (an older epoch), or "ignored" if it was closed already.
 
         Raises NotFound, Forbidden, Unavailable; Invalid for a reason that is not in alerts.REASONS.
         """
         if reason not in alerts.REASONS:
             raise Invalid(f"the reason must be one of: {', '.join(alerts.REASONS)}")
-        return self._act(org, alert_id, person_id, "close", Close(person_id, reason, note))
+        return self._act(org, alert_id, person_id, "close", Close(person_id, reason, note, epoch))
 
     def escalate(self, org: str, alert_id: str, person_id: int, epoch: int, pass_: int, step: int) -> str:
         """A person asks for the next step now, quoting the current one: "escalated", or "ignored" for a stale quote.

@@ -371,7 +371,11 @@ class Trial:
         """Alerts that an earlier run left open would take this run's presses in."""
         for alert in self._supervisor.get("/api/v1/alerts?status=open&limit=500")["alerts"]:
             if alert["category"] == "call":
-                self._supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+                self._close(alert)
+
+    def _close(self, alert: dict[str, Any]) -> None:
+        body = {"epoch": alert["epoch"], "reason": "test"}
+        self._supervisor.post(f"/api/v1/alerts/{alert['id']}/close", body)
 
     def _guard(self, device: str, board: Board, until: float) -> None:
         try:
@@ -405,7 +409,7 @@ class Trial:
                 self.answered += 1
                 self.lamp_answered_ms.append((press.answered_ns - asked_ns) / 1e6)
             time.sleep(dice.uniform(*WORKING_S))
-            self._supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+            self._close(alert)
             if not board.wait_for(lambda: board.colour == "off", LAMP_WITHIN_S):
                 raise TimeoutError("the lamp did not go out")
             time.sleep(dice.uniform(*RESTING_S))

@@ -121,7 +121,8 @@ class House:
 
     def close_all(self, org: str = "demo") -> None:
         for alert in self.ask("GET", "/api/v1/alerts", f"supervisor-{org}").json()["alerts"]:
-            self.ask("POST", f"/api/v1/alerts/{alert['id']}/close", f"supervisor-{org}", json={"reason": "test"})
+            body = {"epoch": alert["epoch"], "reason": "test"}
+            self.ask("POST", f"/api/v1/alerts/{alert['id']}/close", f"supervisor-{org}", json=body)
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,11 @@ def test_a_person_takes_it_and_closes_it(house, alert_id):
     )  # fmt: skip
     again = act(house, alert_id, "answer", "administrator-demo", epoch=1).json()
     assert (again["outcome"], again["alert"]["answered_by"]) == ("taken", "supervisor demo")
-    closed = act(house, alert_id, "close", "supervisor-demo", reason="false", text="une blague <b>").json()
+    closed = act(house, alert_id, "close", "supervisor-demo", epoch=1, reason="false", text="une blague <b>").json()
     assert (closed["outcome"], closed["alert"]["status"], closed["alert"]["reason"]) == ("closed", "closed", "false")
     late = act(house, alert_id, "answer", "administrator-demo", epoch=1).json()
     assert (late["outcome"], late["alert"]["status"]) == ("late", "closed")
-    assert act(house, alert_id, "close", "supervisor-demo", reason="real").json()["outcome"] == "ignored"
+    assert act(house, alert_id, "close", "supervisor-demo", epoch=1, reason="real").json()["outcome"] == "ignored"
     listed = house.ask("GET", "/api/v1/alerts?status=closed&limit=1", "observer-demo").json()["alerts"]
     assert [alert["id"] for alert in listed] == [alert_id]
 
@@ -57,6 +57,15 @@ def test_of_two_at_once_one_wins(house, alert_id):
     assert sorted(outcomes) == ["taken", "won"]
 
 
+def test_a_close_quotes_the_epoch_that_was_seen(house, alert_id):
+    act(house, alert_id, "answer", "supervisor-demo", epoch=1)
+    assert house.press() == alert_id  # raised again: epoch 2
+    stale = act(house, alert_id, "close", "supervisor-demo", epoch=1, reason="false").json()
+    assert (stale["outcome"], stale["alert"]["status"], stale["alert"]["epoch"]) == ("stale", "raised", 2)
+    done = act(house, alert_id, "close", "supervisor-demo", epoch=2, reason="false").json()
+    assert (done["outcome"], done["alert"]["status"]) == ("closed", "closed")
+
+
 def test_escalating_quotes_what_was_seen(house, alert_id):
     stale = act(house, alert_id, "escalate", "supervisor-demo", epoch=1, step=5, **{"pass": 1}).json()
     assert stale["outcome"] == "ignored"
@@ -67,7 +76,11 @@ def test_escalating_quotes_what_was_seen(house, alert_id):
 @pytest.mark.parametrize("role", ["observer", "technician"])
 @pytest.mark.parametrize(
     ("action", "body"),
-    [("answer", {"epoch": 1}), ("close", {"reason": "real"}), ("escalate", {"epoch": 1, "pass": 1, "step": 0})],
+    [
+        ("answer", {"epoch": 1}),
+        ("close", {"epoch": 1, "reason": "real"}),
+        ("escalate", {"epoch": 1, "pass": 1, "step": 0}),
+    ],
 )
 def test_who_may_only_look_cannot_act(house, alert_id, role, action, body):
     answer = act(house, alert_id, action, f"{role}-demo", **body)
@@ -83,8 +96,9 @@ def test_who_may_only_look_cannot_act(house, alert_id, role, action, body):
         ("answer", {"epoch": "1"}),
         ("answer", {"epoch": 1, "as": "somebody"}),
         ("close", {}),
-        ("close", {"reason": "boredom"}),
-        ("close", {"reason": "real", "text": "x" * 2001}),
+        ("close", {"reason": "real"}),
+        ("close", {"epoch": 1, "reason": "boredom"}),
+        ("close", {"epoch": 1, "reason": "real", "text": "x" * 2001}),
         ("escalate", {"epoch": 1}),
     ],
 )
@@ -101,7 +115,7 @@ ROUTES = [
     ("GET", "/api/v1/alerts/{alert}", None, "observer"),
     ("POST", "/api/v1/alerts/{alert}/answer", {"epoch": 1}, "supervisor"),
     ("POST", "/api/v1/alerts/{alert}/escalate", {"epoch": 1, "pass": 1, "step": 0}, "supervisor"),
-    ("POST", "/api/v1/alerts/{alert}/close", {"reason": "test"}, "supervisor"),
+    ("POST", "/api/v1/alerts/{alert}/close", {"epoch": 1, "reason": "test"}, "supervisor"),
     ("GET", "/api/v1/sites", None, "observer"),
     ("GET", "/api/v1/devices", None, "observer"),
     ("GET", "/api/v1/devices/post-demo", None, "observer"),

@@ -251,7 +251,7 @@ def contact_to_sent(samples: int, broker_kind: str) -> dict[str, Any]:
             if number >= 5:
                 found.append(board.presses[-1].after_ms(board.presses[-1].sent_ns))
             for alert in supervisor.get("/api/v1/alerts?status=open&limit=500")["alerts"]:
-                supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+                supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"epoch": alert["epoch"], "reason": "test"})
             if not board.wait_for(lambda: board.colour == "off", WITHIN_S):
                 raise TimeoutError("the lamp did not go out")
             time.sleep(0.3)

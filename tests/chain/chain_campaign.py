@@ -122,12 +122,12 @@ class Campaign(System):
         self.supervisor.close()
 
     def _act(self, act: str, alert: str) -> None:
+        epoch = self.supervisor.get(f"/api/v1/alerts/{alert}")["epoch"]
         if act == "answer":
-            epoch = self.supervisor.get(f"/api/v1/alerts/{alert}")["epoch"]
             outcome = self.supervisor.post(f"/api/v1/alerts/{alert}/answer", {"epoch": epoch})["outcome"]
             self.answers += outcome == "won"
         else:
-            self.supervisor.post(f"/api/v1/alerts/{alert}/close", {"reason": "test"})
+            self.supervisor.post(f"/api/v1/alerts/{alert}/close", {"epoch": epoch, "reason": "test"})
 
     def _disturb(self) -> None:
         dice = random.Random(f"{self.seed} chaos")

@@ -25,7 +25,7 @@ def until(true, within_s: float = 10.0):
 def _nothing_open(system: System):
     yield
     for alert in system.supervisor.get("/api/v1/alerts?status=open")["alerts"]:
-        system.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+        system.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"epoch": alert["epoch"], "reason": "test"})
 
 
 def test_a_press_reaches_people_and_the_answer_lights_the_lamp(system: System):
@@ -55,7 +55,7 @@ def test_a_press_reaches_people_and_the_answer_lights_the_lamp(system: System):
     supervisor.post(f"/api/v1/alerts/{alert['id']}/answer", {"epoch": 1})
     assert post.board.wait_for_state(ANSWERED, 5)
     until(lambda: system.alert_of(post.device, press.b, press.n)["lamp"] == "answered")
-    supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+    supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"epoch": alert["epoch"], "reason": "test"})
     assert post.board.wait_for_state(IN_SERVICE, 10)
     until(lambda: system.alert_of(post.device, press.b, press.n)["lamp"] == "closed")
 
@@ -94,7 +94,7 @@ def test_a_bouncing_press_is_one_alert_and_a_second_press_joins_it(system: Syste
     detail = system.supervisor.get(f"/api/v1/alerts/{alert}")
     assert detail["presses"] == 3
     assert [signal["kind"] for signal in detail["signals"]].count("press") == 3
-    system.supervisor.post(f"/api/v1/alerts/{alert}/close", {"reason": "test"})
+    system.supervisor.post(f"/api/v1/alerts/{alert}/close", {"epoch": detail["epoch"], "reason": "test"})
     assert post.board.wait_for_state(IN_SERVICE, 10)
 
 
@@ -110,5 +110,5 @@ def test_a_press_with_no_backend_says_so_and_comes_through_later(system: System)
     alert = system.alert_of(post.device, press.b, press.n)
     assert alert is not None
     assert alert["raised_ms"] * 1_000_000 - press.contact_ns > 19e9, "late, and known to be late"
-    system.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+    system.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"epoch": alert["epoch"], "reason": "test"})
     assert post.board.wait_for_state(IN_SERVICE, 10)

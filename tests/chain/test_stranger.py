@@ -56,7 +56,7 @@ def test_its_press_becomes_an_alert_and_it_hears_what_became_of_it(system: Syste
     assert ack["al"] == alert["id"]
     system.supervisor.post(f"/api/v1/alerts/{alert['id']}/answer", {"epoch": ack["e"]})
     assert device.wait_ack(1, ("answered",))["al"] == alert["id"]
-    system.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"reason": "test"})
+    system.supervisor.post(f"/api/v1/alerts/{alert['id']}/close", {"epoch": alert["epoch"], "reason": "test"})
     device.wait_ack(1, ("closed",))
 
 
@@ -79,7 +79,7 @@ def test_forged_and_broken_frames_raise_nothing_and_are_kept(system: System, dev
     good = device.press(2)
     device.publish(topic, good)
     ack = device.wait_ack(2, ("stored",))
-    system.supervisor.post(f"/api/v1/alerts/{ack['al']}/close", {"reason": "test"})
+    system.supervisor.post(f"/api/v1/alerts/{ack['al']}/close", {"epoch": ack["e"], "reason": "test"})
     device.wait_ack(2, ("closed",))
     before, made = evidence(system), len(alerts(system, "etranger-1"))
     presses = system.stack.query("SELECT count(*) AS n FROM signal WHERE kind = 'press'")[0]["n"]

@@ -185,6 +185,7 @@ ENTRIES = {
     "also-answered": {"person": 2, "epoch": 1, "taken_by": 1},
     "stale-answer": {"person": 1, "epoch": 1, "current": 2},
     "late-answer": {"person": 1, "epoch": 1},
+    "stale-close": {"person": 1, "epoch": 1, "current": 2, "reason": "false"},
     "closed": {"person": 1, "reason": "false", "note": "personne sur place"},
     "handed": {
         "dispatch": "d", "kind": "notify", "target": "person:1", "channel": "email", "attempts": 1,

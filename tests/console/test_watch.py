@@ -155,6 +155,24 @@ def test_c19_a_close_without_a_reason_is_refused_by_the_server_too(desks, system
     assert system.alert(alert_id)["status"] == "raised"
 
 
+def test_a_close_that_crosses_a_new_press_is_refused_once_and_keeps_what_was_typed(desks, system):
+    alert_id = system.press(0)
+    system.answer(alert_id)
+    page = desks.page(path=f"/console/alerts/{alert_id}")
+    page.select_option("#reason", "false")
+    page.fill("#note", "texte gardé")
+    assert system.press(0) == alert_id
+    page.get_by_role("button", name="Clore cette alerte").click()
+    expect(page.locator("#close [data-note]")).to_have_text(
+        "L’alerte a été relancée entre-temps. Regardez-la, puis recommencez."
+    )
+    assert system.alert(alert_id)["status"] == "raised"
+    assert page.locator("#note").input_value() == "texte gardé"
+    page.get_by_role("button", name="Clore cette alerte").click()
+    page.wait_for_url("**/console")
+    assert system.alert(alert_id)["status"] == "closed"
+
+
 @pytest.mark.parametrize("failure", ["no answer", "refused"])
 def test_c22_an_action_that_failed_says_so_on_its_row_and_restores_it(desks, system, failure):
     alert_id = system.press(0)

@@ -196,7 +196,8 @@ class World:
             epoch = self.random.choice((None, alert.epoch, max(1, alert.epoch - 1)))
             self.apply(alert, Take(person, "console", epoch))
         elif kind < 0.65:
-            self.apply(alert, Close(person, self.random.choice(alerts.REASONS)))
+            epoch = self.random.choice((None, alert.epoch, max(1, alert.epoch - 1)))
+            self.apply(alert, Close(person, self.random.choice(alerts.REASONS), epoch=epoch))
         elif kind < 0.85:
             step = self.random.choice((alert.step, alert.step + 1))
             self.apply(alert, Escalate(person, alert.epoch, alert.pass_, step))

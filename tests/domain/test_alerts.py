@@ -49,7 +49,9 @@ def event_of(fact: str, alert: alerts.Alert | None) -> tuple[alerts.Alert | None
         case "escalate-stale":
             return alert, Escalate(1, epoch, pass_ + 1, step), NOW
         case "close":
-            return alert, Close(1, "false"), NOW
+            return alert, Close(1, "false", epoch=epoch), NOW
+        case "close-stale":
+            return (replace(alert, epoch=2) if alert else None), Close(1, "false", epoch=1), NOW
     raise AssertionError(fact)
 
 
@@ -72,6 +74,7 @@ def test_nothing_leaves_closed_and_a_person_s_call_never_closes_itself() -> None
 OUTCOMES = {
     ("none", "press"): "raised", ("none", "repress"): "raised", ("none", "due"): "ignored",
     ("none", "answer"): "ignored", ("none", "escalate-stale"): "ignored", ("none", "close"): "ignored",
+    ("raised", "close-stale"): "stale", ("answered", "close-stale"): "stale", ("closed", "close-stale"): "ignored",
     ("raised", "press"): "counted", ("raised", "repress"): "counted", ("raised", "due"): "escalated",
     ("raised", "answer"): "won", ("raised", "answer-stale"): "stale", ("raised", "escalate"): "escalated",
     ("raised", "escalate-stale"): "ignored", ("raised", "close"): "closed",

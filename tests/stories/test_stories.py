@@ -274,3 +274,17 @@ def test_20_restarted_at_every_moment_everyone_is_told_at_least_once(town: Rig, 
         from tocsin_backend.store import timeline
 
         assert timeline.verify(conn)[1] == []
+
+
+def test_a_close_from_a_page_of_before_the_last_press_closes_nothing(town: Rig, post: Post) -> None:
+    alert = post.press()["alert"]
+    town.run()
+    assert answer(town, alert, "anne") == "won"
+    alive(town, post, 120_000)
+    post.press()
+    town.pump()
+    assert town.alert(alert).epoch == 2
+    assert town.engine.close(ORG, alert, town.persons["bob"], "false", "", 1) == "stale"
+    assert town.alert(alert).status == "raised"
+    assert [row[0] for row in town.sql("SELECT what FROM timeline_entry WHERE what LIKE '%close%'")] == ["stale-close"]
+    assert town.engine.close(ORG, alert, town.persons["bob"], "false", "", 2) == "closed"

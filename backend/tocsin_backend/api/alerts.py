@@ -195,7 +195,10 @@ class AnswerBody(BaseModel):
 
 
 class CloseBody(BaseModel):
+    """`epoch`: the alert's epoch as the person saw it; a close of an older one is recorded and changes nothing."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
+    epoch: Annotated[int, Field(ge=1, le=2**31)]
     reason: Literal[REASONS]  # type: ignore[valid-type]
     text: Annotated[str, Field(max_length=TEXT_MAX)] = ""
 
@@ -210,7 +213,7 @@ class EscalateBody(BaseModel):
 
 
 class OutcomeShape(BaseModel):
-    """`outcome`: won, taken (by somebody else), stale, late; closed; escalated; ignored. `alert`: as it is now."""
+    """`outcome`: won, taken (by somebody else), late; closed; stale; escalated; ignored. `alert`: as it is now."""
 
     outcome: str
     alert: AlertShape
@@ -225,8 +228,8 @@ def answer(alert_id: str, body: AnswerBody, who: Answers, parts: Parts) -> Outco
 
 @router.post("/alerts/{alert_id}/close")
 def close(alert_id: str, body: CloseBody, who: Closes, parts: Parts) -> OutcomeShape:
-    """Closes the alert, for good."""
-    outcome = parts.engine.close(who.person.org, alert_id, who.person.id, body.reason, body.text)
+    """Closes the alert, for good; an alert that was raised again since it was seen stays open."""
+    outcome = parts.engine.close(who.person.org, alert_id, who.person.id, body.reason, body.text, body.epoch)
     return OutcomeShape(outcome=outcome, alert=_one(parts, who.person.org, alert_id))
 
 

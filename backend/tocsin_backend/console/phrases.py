@@ -255,6 +255,10 @@ def _late_answer(language: Language, data: Data, name: NameOf) -> str:
     return language.say("%(name)s answered after it was closed", name=name(data["person"]))
 
 
+def _stale_close(language: Language, data: Data, name: NameOf) -> str:
+    return language.say("%(name)s tried to close it; it had been raised again", name=name(data["person"]))
+
+
 def _closed(language: Language, data: Data, name: NameOf) -> str:
     reason = word(language, REASONS, data["reason"])
     if data["person"] is None:
@@ -306,6 +310,7 @@ TIMELINE: dict[str, tuple[Sentence, str]] = {
     "also-answered": (_also_answered, ""),
     "stale-answer": (_stale_answer, ""),
     "late-answer": (_late_answer, ""),
+    "stale-close": (_stale_close, ""),
     "closed": (_closed, "strong"),
     "handed": (_handed, ""),
     "failed": (_failed, "bad"),

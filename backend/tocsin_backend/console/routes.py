@@ -322,26 +322,30 @@ class Console:
         csrf: Annotated[str, Form()] = "",
         reason: Annotated[str, Form()] = "",
         note: Annotated[str, Form()] = "",
+        epoch: Annotated[int | None, Form()] = None,
     ) -> Response:
-        """The person closes the alert, with what it was."""
+        """The person closes the alert, with what it was; `epoch` is the one that the page showed."""
         who = self.visitor(request)
         if who is None:
             return self.signed_out(request)
-        code = self.refusal(who, csrf, "close") or self.try_to_close(who, alert_id, reason, note[:NOTE_MAX].strip())
+        note = note[:NOTE_MAX].strip()
+        code = self.refusal(who, csrf, "close") or self.try_to_close(who, alert_id, reason, note, epoch)
         return self.answer_deed(who, request, alert_id, code, f"/console/alerts/{alert_id}")
 
-    def try_to_close(self, who: Visitor, alert_id: str, reason: str, note: str) -> str:
+    def try_to_close(self, who: Visitor, alert_id: str, reason: str, note: str, epoch: int | None) -> str:
+        if epoch is None:
+            return "token"  # a page that was read before this field was in it
         if reason not in REASONS:
             return "reason"
         try:
-            outcome = self.parts.engine.close(who.person.org, alert_id, who.person.id, reason, note)
+            outcome = self.parts.engine.close(who.person.org, alert_id, who.person.id, reason, note, epoch)
         except NotFound:
             return "missing"
         except Forbidden:
             return "forbidden"
         except Unavailable:
             return "unavailable"
-        return "closed" if outcome == "closed" else "already-closed"
+        return {"closed": "closed", "ignored": "already-closed", "stale": "stale"}[outcome]
 
     def refusal(self, who: Visitor, csrf: str, action: str) -> str:
         """Why this person may not act, "" when they may."""
@@ -361,7 +365,9 @@ class Console:
             if alert is not None and alert.status != "closed":
                 row = {"html": self.pages.rendered(alert, who.language.code, self.parts.now_ms()).html}
             next_page = "/console" if code == "closed" else None
-            return JSONResponse({"say": say, "row": row, "next": next_page}, STATUS.get(code, 409), headers=HEADERS)
+            epoch = alert.epoch if alert is not None else None
+            answer = {"say": say, "row": row, "next": next_page, "epoch": epoch}
+            return JSONResponse(answer, STATUS.get(code, 409), headers=HEADERS)
         if ok:
             return RedirectResponse("/console", 303, headers=HEADERS)
         query = urlencode({"refused": code, "name": names["name"]})
@@ -371,7 +377,7 @@ class Console:
         """A deed without a session: said on the row; a plain form goes to the login page."""
         if wants_json(request):
             say = phrases.word(self.stranger_language(request), phrases.DEEDS, "signed-out")
-            return JSONResponse({"say": say, "row": None, "next": None}, 401, headers=HEADERS)
+            return JSONResponse({"say": say, "row": None, "next": None, "epoch": None}, 401, headers=HEADERS)
         return RedirectResponse("/console/login", 303, headers=HEADERS)
 
     # -- coming and going

@@ -51,7 +51,8 @@ FACTS: Final = (
     "answer-stale",  # … quoting an older epoch
     "escalate",  # by hand, quoting what is current
     "escalate-stale",  # by hand, quoting what is past
-    "close",  # by a person, with a reason
+    "close",  # by a person, with a reason, quoting the current epoch
+    "close-stale",  # … quoting an older epoch
     "clear",  # technical: the cause went away
     "return",  # technical: the cause came back, or another came
 )
@@ -68,6 +69,7 @@ TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (NONE, "escalate"): (NONE, "ignore"),
     (NONE, "escalate-stale"): (NONE, "ignore"),
     (NONE, "close"): (NONE, "ignore"),
+    (NONE, "close-stale"): (NONE, "ignore"),
     (NONE, "clear"): (NONE, "ignore"),
     (RAISED, "press"): (RAISED, "count"),
     (RAISED, "repress"): (RAISED, "count"),
@@ -80,6 +82,7 @@ TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (RAISED, "escalate"): (RAISED, "hasten"),
     (RAISED, "escalate-stale"): (RAISED, "ignore"),
     (RAISED, "close"): (CLOSED, "close"),
+    (RAISED, "close-stale"): (RAISED, "note-stale-close"),
     (RAISED, "clear"): (RAISED, "note-cleared"),
     (ANSWERED, "press"): (ANSWERED, "count"),
     (ANSWERED, "repress"): (RAISED, "reopen-by-press"),
@@ -92,6 +95,7 @@ TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (ANSWERED, "escalate"): (RAISED, "hasten"),
     (ANSWERED, "escalate-stale"): (ANSWERED, "ignore"),
     (ANSWERED, "close"): (CLOSED, "close"),
+    (ANSWERED, "close-stale"): (ANSWERED, "note-stale-close"),
     (ANSWERED, "clear"): (CLOSED, "close-cleared"),
     (CLOSED, "press"): (RAISED, "raise"),  # a new alert, linked to the old one, which stays as it is
     (CLOSED, "repress"): (RAISED, "raise"),
@@ -104,6 +108,7 @@ TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (CLOSED, "escalate"): (CLOSED, "ignore"),
     (CLOSED, "escalate-stale"): (CLOSED, "ignore"),
     (CLOSED, "close"): (CLOSED, "ignore"),
+    (CLOSED, "close-stale"): (CLOSED, "ignore"),
     (CLOSED, "clear"): (CLOSED, "ignore"),
 }
 

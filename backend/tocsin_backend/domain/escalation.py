@@ -79,11 +79,12 @@ class Escalate:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A person closes, with one of alerts.REASONS."""
+    """A person closes, with one of alerts.REASONS. `epoch` is the one the person was shown; None: the current one."""
 
     person_id: int
     reason: str
     note: str = ""
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,7 @@ def fact_of(alert: Alert | None, event: Event, now_ms: int) -> str:
         case Due():
             return "due"
         case Take():
-            stale = alert is not None and event.epoch is not None and event.epoch < alert.epoch
-            if stale:
+            if _is_past(event.epoch, alert):
                 return "answer-stale"
             return "answer-cleared" if alert is not None and alert.condition == alerts.CLEARED else "answer"
         case Escalate():
@@ -162,11 +162,16 @@ def fact_of(alert: Alert | None, event: Event, now_ms: int) -> str:
             current = alert is not None and quoted == (alert.epoch, alert.pass_, alert.step)
             return "escalate" if current else "escalate-stale"
         case Close():
-            return "close"
+            return "close-stale" if _is_past(event.epoch, alert) else "close"
         case Cleared():
             return "clear"
         case _:
             raise ValueError(f"{event!r} concerns no status")
+
+
+def _is_past(epoch: int | None, alert: Alert | None) -> bool:
+    """Whether somebody was shown an epoch that has ended since: the alert was raised again."""
+    return alert is not None and epoch is not None and epoch < alert.epoch
 
 
 def apply(rows: Rows, event: Event, now_ms: int) -> Changes:
@@ -554,6 +559,10 @@ class _Turn:
         self.finish(event.person_id, event.reason, event.note)
         self.outcome = "closed"
 
+    def note_stale_close(self, event: Close) -> None:
+        self.note("stale-close", person=event.person_id, epoch=event.epoch, current=self.now.epoch, reason=event.reason)
+        self.outcome = "stale"
+
     def finish(self, person_id: int | None, reason: str, note: str) -> None:
         self.news(dispatches.CLOSED, person_id)
         self.cancel("closed", dispatches.NOTIFY, dispatches.TAKEN)
@@ -643,6 +652,7 @@ EFFECTS: Final[dict[str, Callable[..., None]]] = {
     "take-and-close": _Turn.take_and_close,
     "note-taken": _Turn.note_taken,
     "note-stale": _Turn.note_stale,
+    "note-stale-close": _Turn.note_stale_close,
     "note-late": _Turn.note_late,
     "hasten": _Turn.hasten,
     "close": _Turn.close,
