@@ -141,6 +141,14 @@ def test_a_due_instant_that_another_engine_served_is_nothing() -> None:
     assert escalation.apply(Rows(alert, people=PEOPLE), Due(), alert.due_ms - 1).alert is None  # type: ignore[operator]
 
 
+def test_a_clock_that_went_back_does_not_hide_a_second_press() -> None:
+    answered = in_status(alerts.ANSWERED)
+    assert answered is not None
+    reopened_once = replace(answered, reopened_ms=NOW, epoch=2)
+    changes = escalation.apply(Rows(reopened_once, people=PEOPLE), press(), NOW - 3_600_000)
+    assert changes.outcome == "reopened"
+
+
 def test_ids_are_the_same_wherever_they_are_minted() -> None:
     assert alerts.alert_id("demo", "bau-1", "812-7") == "5293e0f4-bfaf-5202-bc98-b32fc99d14af"
     assert alerts.alert_id("demo", "bau-1", "812-7") != alerts.alert_id("demo", "bau-2", "812-7")

@@ -173,5 +173,5 @@ def dedup_key(org: str, site: str, device: str, category: str, mode: str) -> str
 
 
 def may_reopen(alert: Alert, now_ms: int) -> bool:
-    """The guard of `repress`."""
-    return alert.reopened_ms is None or now_ms - alert.reopened_ms > REPRESS_MS
+    """The guard of `repress`. A reopening that lies ahead was dated by a clock that went back since: no guard."""
+    return alert.reopened_ms is None or not 0 <= now_ms - alert.reopened_ms <= REPRESS_MS
