@@ -17,6 +17,7 @@ kept, counted as `internal-error`, and the post, which hears no ack, sends it ag
 
 import base64
 import binascii
+import hashlib
 import json
 import logging
 import threading
@@ -55,6 +56,8 @@ EVIDENCE_WAITING_MAX = 256  # refused frames queued for the disk; a flood of bad
 # Events that mean: this post would not work, or not for long. `released` ends `stuck`.
 TROUBLE = ("stuck", "held-at-boot", "fault", "dropped", "ack-rejected")
 REUSED = "reused"
+WENT_BACK = "counter-went-back"  # the board was erased or swapped, and counts from an identity it used before
+OF_THE_TRY = ("age", "try", "t", "q")  # what two sendings of one press may differ in
 UP_BY_ENVELOPE = ("alert", "event", "state", "info")
 
 Answer = dict[str, Any]
@@ -85,6 +88,10 @@ class Frame:
     @property
     def key(self) -> tuple[str, bytes]:
         return self.kid, self.card.keys[self.kid]
+
+    @property
+    def is_press(self) -> bool:
+        return self.channel == "alert" and self.message["k"] == "press"
 
     @property
     def signal(self) -> str:
@@ -309,17 +316,22 @@ class Ingest:
         reason = REUSED if said == "refused" else None
         return {"id": number, "r": said, "alert": alert_id, "reason": reason, "publish": _published(frames)}
 
-    def _signal(self, conn: Connection, frame: Frame, now_ms: int) -> tuple[str, str | None, list[tuple[str, bytes]]]:
-        """A signal, once: its row, and whatever it does to its alert, in one transaction."""
+    def _signal(
+        self, conn: Connection, frame: Frame, now_ms: int, n: int | None = None
+    ) -> tuple[str, str | None, list[tuple[str, bytes]]]:
+        """A signal, once: its row, and whatever it does to its alert, in one transaction.
+
+        `n`: what it is kept under when its own number was used before (`_went_back`).
+        """
         card, message = frame.card, frame.message
-        is_press = frame.channel == "alert" and message["k"] == "press"
-        newest, alert_id = self._concerned(conn, frame)
+        n = n or message["n"]
+        newest, alert_id = self._concerned(conn, frame, n)
         ledger = latency.opened(message["age"], frame.received_ms, frame.held_ms, now_ms)
         signal = Signal(
             org=card.org,
             device=card.device,
             b=message["b"],
-            n=message["n"],
+            n=n,
             channel=frame.channel,
             kind=message["k"],
             contact_ms=ledger.contact_ms,
@@ -333,9 +345,9 @@ class Ingest:
             alert_id=alert_id,
         )
         if not signals.add(conn, signal):
-            return self._again(conn, frame, now_ms)
+            return self._again(conn, frame, now_ms, n)
         word, epoch = "stored", None
-        if is_press:
+        if frame.is_press:
             assert alert_id is not None
             place = notices.Place(card.site_name, card.device_name)
             changes = self.outbox.raise_or_count(conn, newest, self._press(frame, alert_id), now_ms, place)
@@ -348,7 +360,7 @@ class Ingest:
         elif alert_id is not None:  # a cancel at the post: told, and nothing closes by itself
             self._remark(conn, alert_id, f"{message['k']}-at-post", frame.signal, now_ms)
         self._heard(conn, frame, now_ms)
-        shown = alert_id if is_press else None
+        shown = alert_id if frame.is_press else None
         ack = acks.of_signal(card.org, card.device, frame.key, frame.signal, word, now_ms, shown, epoch)
         return "stored", alert_id, [ack]
 
@@ -370,15 +382,14 @@ class Ingest:
             detail=tuple(detail.items()),
         )
 
-    def _concerned(self, conn: Connection, frame: Frame) -> tuple[Alert | None, str | None]:
+    def _concerned(self, conn: Connection, frame: Frame, n: int) -> tuple[Alert | None, str | None]:
         """(the newest alert of a signal's dedup key, the id of the alert it belongs to: the open one, or a new one)."""
         card, message = frame.card, frame.message
         if frame.channel == "event":
             if "re" not in message:
                 return None, None
-            b, n = messages.parse_signal_id(message["re"])
-            about = signals.known(conn, card.org, card.device, b, n)
-            return None, None if about is None else about[0]
+            about = signals.known(conn, card.org, card.device, *self._latest(conn, frame))
+            return None, None if about is None else about.alert_id
         if message["k"] == "probe":
             return None, None  # its sink is the ledger of probes; nobody is told
         category = alerts.CATEGORY_OF_KIND.get(card.kind, alerts.CALL)
@@ -388,14 +399,42 @@ class Ingest:
             return newest, newest.id
         if message["k"] != "press":
             return newest, None
-        return newest, alerts.alert_id(card.org, card.device, frame.signal)
+        return newest, alerts.alert_id(card.org, card.device, f"{message['b']}-{n}")
 
-    def _again(self, conn: Connection, frame: Frame, now_ms: int) -> tuple[str, str | None, list[tuple[str, bytes]]]:
+    def _latest(self, conn: Connection, frame: Frame) -> tuple[int, int]:
+        """(b, n) under which the press that an event speaks of is kept."""
+        b, n = messages.parse_signal_id(frame.message["re"])
+        return b, signals.latest(conn, frame.card.org, frame.card.device, b, n)
+
+    def _went_back(
+        self, conn: Connection, frame: Frame, now_ms: int
+    ) -> tuple[str, str | None, list[tuple[str, bytes]]]:
+        """A press that is new and bears an old number: a person pressed, so it is an alert; and the board is told of.
+
+        It is kept under a number of its own, made from what it says, by which its re-sendings are known.
+        """
+        card, message = frame.card, frame.message
+        what = json.dumps([frame.kid, _facts(message)], sort_keys=True)
+        variant = int.from_bytes(hashlib.sha256(what.encode()).digest()[:4], "big") >> 2 or 1
+        answer = self._signal(conn, frame, now_ms, signals.variant(message["n"], variant))
+        if answer[0] == "stored":
+            topic = topics.topic(card.org, card.device, frame.channel)
+            self._keep(card.org, frame.gateway, topic, frame.raw, WENT_BACK, now_ms)
+            self.outbox.technical(
+                conn, card.org, card.site, card.device, WENT_BACK, now_ms, signal=frame.signal, kid=frame.kid
+            )
+        return answer
+
+    def _again(
+        self, conn: Connection, frame: Frame, now_ms: int, n: int
+    ) -> tuple[str, str | None, list[tuple[str, bytes]]]:
         """Known already, by whatever way and however late: the answer is the present state of the same alert."""
         card, message = frame.card, frame.message
-        found = signals.known(conn, card.org, card.device, message["b"], message["n"])
+        found = signals.known(conn, card.org, card.device, message["b"], n)
         assert found is not None, "the unique constraint knew it"
-        alert_id, status, epoch, silent, channel, kind = found
+        alert_id, status, epoch, silent, channel, kind, kept = found
+        if frame.is_press and n == message["n"] and not _same(kept, frame):
+            return self._went_back(conn, frame, now_ms)
         if (channel, kind) != (frame.channel, message["k"]):  # an identity that already means something else
             self._keep(
                 card.org, frame.gateway, topics.topic(card.org, card.device, frame.channel), frame.raw, REUSED, now_ms
@@ -416,7 +455,7 @@ class Ingest:
         card, message = frame.card, frame.message
         kind = message["k"]
         if kind == "lamp" and signal.alert_id is not None:
-            b, n = messages.parse_signal_id(message["re"])
+            b, n = self._latest(conn, frame)
             contact_ms = signals.contact_ms(conn, card.org, card.device, b, n)
             if contact_ms is not None:
                 at_ms = latency.lamp_ms(contact_ms, message["lat"], signal.contact_ms)
@@ -583,6 +622,16 @@ def _number(envelope: Mapping[str, Any]) -> int:
     """The envelope's own number, to answer it; 0 when it has none."""
     number = envelope.get("id") if isinstance(envelope, Mapping) else None
     return number if isinstance(number, int) else 0
+
+
+def _facts(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name not in OF_THE_TRY}
+
+
+def _same(kept: bytes, frame: Frame) -> bool:
+    """Whether a stored frame and this one are two sendings of one press: the same key signed the same facts."""
+    body, kid, _ = signing.split(kept)
+    return kid == frame.kid and _facts(codec.decode(body)) == _facts(frame.message)
 
 
 def _published(frames: Sequence[tuple[str, bytes]]) -> list[dict[str, str]]:

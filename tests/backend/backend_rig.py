@@ -62,11 +62,19 @@ class Post:
 
     def __init__(self, rig: "Rig", device: str, key: bytes) -> None:
         self.rig, self.device, self.key = rig, device, key
+        self.kid = "k1"
         self.b, self.n, self.link, self.beats = 1, 0, 1, 0
+
+    def swap_board(self, kid: str) -> None:
+        """A new board with a new key in its place: it counts from the beginning."""
+        self.kid, self.key = kid, kid.encode().ljust(32, b"n")
+        self.b, self.n, self.link, self.beats = 1, 0, 1, 0
+        self.rig.sql("UPDATE device_key SET revoked_ms=1 WHERE device=?", self.device)
+        self.rig.save(tables.DeviceKey(org=ORG, device=self.device, kid=kid, key=self.key, created_ms=START_MS))
 
     def seal(self, channel: str, message: dict[str, Any]) -> dict[str, Any]:
         topic = topics.topic(ORG, self.device, channel)
-        frame = messages.seal(topic, {"v": 1, **message}, "k1", self.key)
+        frame = messages.seal(topic, {"v": 1, **message}, self.kid, self.key)
         now_ms = self.rig.clock.now_ms()
         return {
             "id": next(self.rig.numbers),

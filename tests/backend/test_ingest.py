@@ -390,3 +390,53 @@ def test_an_identity_that_means_something_else_is_refused_and_kept(rig: Rig) -> 
     rig.settle()
     assert rig.sql("SELECT reason, count(*) FROM evidence GROUP BY reason") == [("reused", 1)]
     assert rig.sql("SELECT kind, presses FROM signal JOIN alert ON alert.id = alert_id") == [("press", 1)]
+
+
+def test_a_press_of_a_swapped_board_is_never_taken_for_one_of_the_old_board(rig: Rig) -> None:
+    """Its number was used a year ago: a new alert, whose lamp orders name the number that the new board knows."""
+    anne = rig.person("anne", email="a@x")
+    rig.person("tom", role="technician", email="t@x")
+    post = rig.post("bau-1")
+    old = post.press()["alert"]
+    rig.engine.close(ORG, old, anne, "test")
+    rig.run(1_000)
+    rig.clock.now += 31_536_000_000
+    rig.told()
+    post.swap_board("k2")
+    post.birth()
+    envelope = post.press_envelope()
+    answer = rig.give(envelope)
+    new = answer["alert"]
+    assert (answer["r"], new != old, rig.alert(new).status) == ("stored", True, "raised")
+    assert [(ack["re"], ack["r"], ack["al"], ack["e"]) for ack in post.acks(answer)] == [("1-1", "stored", new, 1)]
+    rig.run()
+    assert rig.told()["a@x", "notify"] == 1
+    assert rig.sql("SELECT count(*) FROM alert WHERE subject='counter-went-back' AND status='raised'") == [(1,)]
+    assert rig.sql("SELECT reason FROM evidence") == [("counter-went-back",)]
+    again = rig.give(envelope)
+    assert (again["r"], again["alert"], rig.alert(new).presses) == ("duplicate", new, 1)
+    post.n = 20
+    post.lamp("1-1", "stored", 1)
+    assert (rig.alert(new).lamp, rig.alert(old).lamp) == ("stored", None)
+    rig.engine.answer(ORG, new, anne, "console")
+    [row] = rig.sql("SELECT topic, frame FROM downlink ORDER BY id DESC LIMIT 1")
+    assert [post.read(*row)[name] for name in ("re", "r", "al")] == ["1-1", "answered", new]
+
+
+def test_a_press_of_an_erased_board_counts_although_its_number_and_key_are_old(rig: Rig) -> None:
+    post = rig.post("bau-1")
+    alert = post.press(held=40)["alert"]
+    post.n = 0
+    other = rig.give(post.press_envelope(held=41))
+    assert (other["r"], other["alert"], rig.alert(alert).presses) == ("stored", alert, 2)
+    post.n = 0
+    resent = rig.give(post.press_envelope(held=41, age=90_000, q="ntp", t=1_764_000_000, **{"try": 7}))
+    assert (resent["r"], resent["alert"], rig.alert(alert).presses) == ("duplicate", alert, 2)
+
+
+def test_a_press_under_the_number_of_an_event_is_an_alert(rig: Rig) -> None:
+    post = rig.post("bau-1")
+    post.event("boot", why="power")
+    post.n = 0
+    answer = post.press()
+    assert (answer["r"], rig.alert(answer["alert"]).status) == ("stored", "raised")

@@ -1,6 +1,7 @@
 """Signals, append-only, and the ledgers of presses."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -13,7 +14,10 @@ _ledger = tables.Ledger.__table__  # type: ignore[attr-defined]
 _alert = tables.Alert.__table__  # type: ignore[attr-defined]
 
 _known = (
-    select(_signal.c.alert_id, _alert.c.status, _alert.c.epoch, _alert.c.silent, _signal.c.channel, _signal.c.kind)
+    select(
+        _signal.c.alert_id, _alert.c.status, _alert.c.epoch, _alert.c.silent, _signal.c.channel, _signal.c.kind,
+        _signal.c.frame,
+    )
     .select_from(_signal.outerjoin(_alert, _alert.c.id == _signal.c.alert_id))
     .where(
         _signal.c.org == bindparam("org"),
@@ -21,6 +25,18 @@ _known = (
         _signal.c.b == bindparam("b"),
         _signal.c.n == bindparam("n"),
     )
+)  # fmt: skip
+VARIANT = 1 << 32  # above every number a device counts to: what a reused number is kept under begins here
+_latest = (
+    select(_signal.c.n)
+    .where(
+        _signal.c.org == bindparam("org"),
+        _signal.c.device == bindparam("device"),
+        _signal.c.b == bindparam("b"),
+        _signal.c.n % VARIANT == bindparam("n"),
+    )
+    .order_by(_signal.c.id.desc())
+    .limit(1)
 )
 _presses = (
     select(_signal.c.b, _signal.c.n)
@@ -87,17 +103,37 @@ def add(conn: Connection, signal: Signal) -> bool:
     return _insert.run(conn, {name: getattr(signal, name) for name in _names}) == 1
 
 
-def known(
-    conn: Connection, org: str, device: str, b: int, n: int
-) -> tuple[str | None, str | None, int, bool, str, str] | None:
-    """(alert id, its status, epoch, silent, channel, kind) of a stored signal; Nones and 0 where it has no alert."""
+class Known(NamedTuple):
+    """A stored signal and the alert it belongs to; None, 0 and False where it has none."""
+
+    alert_id: str | None
+    status: str | None
+    epoch: int
+    silent: bool
+    channel: str
+    kind: str
+    frame: bytes
+
+
+def known(conn: Connection, org: str, device: str, b: int, n: int) -> Known | None:
+    """A stored signal, None when there is no such one."""
     row = conn.execute(_known, {"org": org, "device": device, "b": b, "n": n}).one_or_none()
-    return None if row is None else (row[0], row[1], row[2] or 0, bool(row[3]), row[4], row[5])
+    return None if row is None else Known(row[0], row[1], row[2] or 0, bool(row[3]), row[4], row[5], bytes(row[6]))
+
+
+def variant(n: int, number: int) -> int:
+    """What a press is kept under whose number `n` was used before; `number`, from 1, tells such presses apart."""
+    return number * VARIANT + n
+
+
+def latest(conn: Connection, org: str, device: str, b: int, n: int) -> int:
+    """What the newest signal with this number is kept under: `n`, or a variant of it."""
+    return conn.execute(_latest, {"org": org, "device": device, "b": b, "n": n}).scalar() or n
 
 
 def newest_presses(conn: Connection, alert_id: str, limit: int) -> list[tuple[int, int]]:
-    """(b, n) of the last presses of an alert, the newest first."""
-    return [(row[0], row[1]) for row in conn.execute(_presses, {"key": alert_id, "limit": limit})]
+    """(b, n) of the last presses of an alert, the newest first, as their device counts them."""
+    return [(row[0], row[1] % VARIANT) for row in conn.execute(_presses, {"key": alert_id, "limit": limit})]
 
 
 def add_ledger(conn: Connection, signal: Signal, ledger: Ledger) -> None:
