@@ -153,6 +153,14 @@ class Link:
         self._sink = _deaf
         self.stop(say_lost=False)
         self._lost_session(session)
+        sock = self._client.socket()
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+        if not self.thread.is_alive():  # nobody else will
+            for each in (sock, self._wake_read, self._wake_write):
+                if each is not None:
+                    each.close()
 
     # What follows runs in the link's thread.
 

@@ -94,7 +94,10 @@ def started_broker(folder, kind):
     if kind == MOSQUITTO and not has_mosquitto():
         pytest.skip("needs Mosquitto: apt-get install mosquitto")
     with Broker(folder / "broker", [POST, OTHER_POST, GATEWAY, WATCH], kind=kind) as running:
-        yield running
+        try:
+            yield running
+        finally:
+            running.kill()  # nobody needs its goodbye
 
 
 def write_credentials(path, url, port, **changes):

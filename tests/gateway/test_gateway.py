@@ -12,7 +12,7 @@ import time
 import pytest
 from conftest import ACK, ALERT, BEAT, EVENT, OTHER_POST, POST, STATE, WATCH, wait_for, write_credentials
 from fake_backend import reply
-from tocsin_gateway import forwarding, mqtt_link
+from tocsin_gateway import beats, forwarding, mqtt_link
 from tocsin_gateway import intake as intake_module
 from tocsin_gateway.app import App
 from tocsin_gateway.settings import read_credentials, read_settings
@@ -279,7 +279,8 @@ def test_beats_are_folded_and_their_acks_come_back(broker, make_app, backend, en
     assert backend.envelopes == []
 
 
-def test_beats_that_hang_delay_no_press_and_are_dropped(broker, make_app, backend, enter):
+def test_beats_that_hang_delay_no_press_and_are_dropped(broker, make_app, backend, enter, monkeypatch):
+    monkeypatch.setattr(beats, "ANSWER_WITHIN_MS", 800)
     release = threading.Event()
     backend.behave = lambda kind, _: (lambda handler: release.wait(8)) if kind == "beats" else None
     app = make_app(broker)
