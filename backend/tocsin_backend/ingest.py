@@ -393,7 +393,8 @@ class Ingest:
         if message["k"] == "probe":
             return None, None  # its sink is the ledger of probes; nobody is told
         category = alerts.CATEGORY_OF_KIND.get(card.kind, alerts.CALL)
-        dedup = alerts.dedup_key(card.org, card.site, card.device, category, message["mode"])
+        silent = bool(message.get("silent", 0))
+        dedup = alerts.dedup_key(card.org, card.site, card.device, category, message["mode"], silent)
         newest = alert_rows.newest(conn, dedup)
         if newest is not None and newest.status != alerts.CLOSED:
             return newest, newest.id

@@ -225,6 +225,19 @@ def test_15_a_silent_post_s_lamp_stays_dark(town: Rig, post: Post) -> None:
     assert post.acks(town.give(envelope))[0]["r"] == "stored"
 
 
+def test_a_silent_and_a_loud_press_of_one_post_are_two_alerts(town: Rig, post: Post) -> None:
+    silent = post.press(silent=1)["alert"]
+    loud = post.press()["alert"]
+    assert silent != loud
+    assert post.press(silent=1)["alert"] == silent
+    town.run()
+    town.told()
+    assert answer(town, silent, "anne") == "won"
+    assert town.sql("SELECT target FROM dispatch WHERE kind='lamp'") == []
+    assert answer(town, loud, "anne") == "won"
+    assert town.sql("SELECT alert_id, target FROM dispatch WHERE kind='lamp'") == [(loud, "lamp:answered")]
+
+
 def test_16_a_post_falls_silent_and_comes_back(town: Rig, post: Post) -> None:
     town.person("tess", role="technician", email="tess@x.fr")
     alive(town, post, 60_000)

@@ -167,9 +167,12 @@ def alert_id(org: str, device: str, fact: str) -> str:
     return uuid5(NAMESPACE.bytes, f"{org}/{device}/{fact}")
 
 
-def dedup_key(org: str, site: str, device: str, category: str, mode: str) -> str:
-    """At most one alert of this key is open (invariant 2). A device is in it: presses of two devices never merge."""
-    return f"{org}/{site}/{device}/{category}/{mode}"
+def dedup_key(org: str, site: str, device: str, category: str, mode: str, silent: bool = False) -> str:
+    """At most one alert of this key is open (invariant 2). A device is in it: presses of two devices never merge.
+
+    Nor do a silent and a loud press of one device: the lamp must stay dark for one and answer the other.
+    """
+    return f"{org}/{site}/{device}/{category}/{mode}" + ("/silent" if silent else "")
 
 
 def may_reopen(alert: Alert, now_ms: int) -> bool:

@@ -413,7 +413,7 @@ class _Turn:
             category=event.category,
             mode=event.mode,
             silent=event.silent,
-            dedup=alerts.dedup_key(event.org, event.site, event.device, event.category, event.mode),
+            dedup=alerts.dedup_key(event.org, event.site, event.device, event.category, event.mode, event.silent),
             status=alerts.RAISED,
             condition=alerts.ACTIVE,
             epoch=1,
