@@ -37,6 +37,7 @@ from tocsin_backend.store.database import Database, notes
 
 KINDS = {"call_post": "post"}  # kind -> how a generated id begins
 LANGUAGES = ("fr", "en")
+BOOTS_LEFT_OUT = 1000  # boots the old board may still have had, unheard, before it was replaced
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _OBSERVER = "tocsin"  # the name of `tocsin watch` at the broker
 _UAI_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"  # of the number modulo 23; holds for all 10,206 lycées and collèges tried
@@ -206,19 +207,22 @@ class Registrar:
         return self._device_credentials(self._write_with_broker(job), "k1", key)
 
     def rekey_device(self, org: str, device: str) -> dict[str, Any]:
-        """Gives a device a new key and broker password, and revokes the old ones; the new credentials, shown once."""
+        """Gives a device a new key and broker password, and revokes the old ones; the new credentials, shown once.
+
+        They say above which boot counter the device must begin: a board that replaces another knows nothing of it.
+        """
         key, nonce = secrets.token_bytes(signing.KEY_LENGTH), secrets.token_urlsafe(16)
 
-        def job(conn: Connection) -> tuple[dict[str, Any], str]:
+        def job(conn: Connection) -> tuple[dict[str, Any], str, int]:
             row = _need_device(conn, org, device)
             kid = f"k{len(store.kids(conn, org, device)) + 1}"
             store.revoke_keys(conn, org, device, self._now_ms())
             store.add_key(conn, org=org, device_id=device, kid=kid, key=key, now_ms=self._now_ms())
             store.set_device(conn, org, device, broker_nonce=nonce)
-            return row | {"broker_nonce": nonce}, kid
+            return row | {"broker_nonce": nonce}, kid, store.newest_boot(conn, org, device) + BOOTS_LEFT_OUT
 
-        row, kid = self._write_with_broker(job)
-        return self._device_credentials(row, kid, key)
+        row, kid, boot = self._write_with_broker(job)
+        return self._device_credentials(row, kid, key) | {"boot": boot}
 
     def retire_device(self, org: str, device: str) -> None:
         """Takes a device out of service: its keys and broker user are revoked, what it did stays."""

@@ -123,6 +123,7 @@ def test_a_device_is_rekeyed_and_retired(user, here):
     first = user.quick("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
     second = user.quick("device", "rekey", "--org", "demo", "--id", "bau-1")
     assert (second["device"], second["kid"]) == ("bau-1", "k2")
+    assert ("boot" in first, second["boot"]) == (False, 1000)
     assert second["key"] != first["key"]
     assert second["broker"]["password"] != first["broker"]["password"]
     users = user.folder / "tocsin-data" / "broker" / "users.conf"

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from tocsin_backend.store.tables import Device, DeviceKey, Gateway, Organisation, Policy, Site
+from tocsin_backend.store.tables import Device, DeviceKey, Gateway, Organisation, Policy, Signal, Site
 
 _organisation = Organisation.__table__  # type: ignore[attr-defined]
 _site = Site.__table__  # type: ignore[attr-defined]
@@ -12,6 +12,7 @@ _device = Device.__table__  # type: ignore[attr-defined]
 _key = DeviceKey.__table__  # type: ignore[attr-defined]
 _gateway = Gateway.__table__  # type: ignore[attr-defined]
 _policy = Policy.__table__  # type: ignore[attr-defined]
+_signal = Signal.__table__  # type: ignore[attr-defined]
 
 Row = dict[str, Any]
 
@@ -97,6 +98,14 @@ def live_key(conn: Connection, org: str, device_id: str, kid: str) -> bytes | No
             _key.c.org == org, _key.c.device == device_id, _key.c.kid == kid, _key.c.revoked_ms.is_(None)
         )
     ).scalar_one_or_none()
+
+
+def newest_boot(conn: Connection, org: str, device_id: str) -> int:
+    """The highest boot counter a device was ever heard with, 0 when it never was."""
+    here = (_device.c.org == org, _device.c.id == device_id)
+    beat, session = conn.execute(select(_device.c.boot, _device.c.session_b).where(*here)).one()
+    signals = select(func.max(_signal.c.b)).where(_signal.c.org == org, _signal.c.device == device_id)
+    return max(beat or 0, session or 0, conn.execute(signals).scalar() or 0)
 
 
 def revoke_keys(conn: Connection, org: str, device_id: str, now_ms: int) -> None:

@@ -19,15 +19,15 @@ _CAUSES = (
 )
 
 
-def next_boot() -> "tuple[int, bool]":
-    """This boot's counter, above any used before, and whether it could be written somewhere.
+def next_boot(floor: int = 0) -> "tuple[int, bool]":
+    """This boot's counter, above any used before and at least `floor`, and whether it could be written somewhere.
 
     It is kept in a file and in NVS and the larger wins: a lost file system or a lost NVS does not bring old numbers
-    back. If neither can be written, the step is drawn at random, because the same (boot, n) twice would make a press
-    look like a duplicate and lose it.
+    back; the floor comes with the credentials, for a board that replaces another. If neither can be written, the step
+    is drawn at random, because the same (boot, n) twice would make a press look like a duplicate and lose it.
     """
     nvs = NVS("tocsin")
-    boot = max(_read_file(), _read_nvs(nvs)) + 1
+    boot = max(_read_file(), _read_nvs(nvs), floor - 1) + 1
     written = False
     try:
         with open(COUNTER, "w") as file:

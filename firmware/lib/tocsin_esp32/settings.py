@@ -9,7 +9,8 @@ from . import storage
 
 class Settings:
     """`credentials` (org, device, kid, key) and `broker` are None when `/cred.json` is missing or makes no sense; then
-    `problem` says what is wrong. `login` is the client id, user and password at the broker.
+    `problem` says what is wrong. `boot_floor` is the least the boot counter may be. `login` is the client id, user and
+    password at the broker.
 
     Without a profile there are no pins to watch: that is the one thing that stops a boot (ValueError).
     """
@@ -20,6 +21,7 @@ class Settings:
         self.credentials = None
         self.broker = None
         self.login = (b"", b"", b"")
+        self.boot_floor = 0
         try:
             self._read_credentials(found)
         except (KeyError, TypeError, ValueError) as error:
@@ -37,6 +39,9 @@ class Settings:
     def _read_credentials(self, found: "dict[str, object] | None") -> None:
         if found is None:
             raise ValueError("missing")
+        floor = found.get("boot")
+        if isinstance(floor, int) and 0 < floor < 1 << 30:  # whatever else it says, it must not stop a boot
+            self.boot_floor = floor
         topics.topic(found["org"], found["device"], "ack")
         key = signing.key_from_text(found["key"])
         broker = found["broker"]

@@ -19,7 +19,7 @@ def gather() -> "dict[str, object]":
     settings = Settings()
     if settings.problem:
         say("fault " + settings.problem)
-    boot, counted = boots.next_boot()
+    boot, counted = boots.next_boot(settings.boot_floor)
     why, word = boots.why_this_boot()
     journal = Journal(boot, settings.profile["inputs"][0]["name"])
     held, waiting = recovery.load(journal, boot)
