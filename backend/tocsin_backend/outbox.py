@@ -140,6 +140,8 @@ class Outbox:
         for each in changes.dispatches:
             if each.id in known:
                 changed.append(each)
+                if each.kind == dispatches.LAMP and each.status not in dispatches.OPEN:
+                    downlink.withdraw(conn, each.id)
                 if each.status == dispatches.CANCELLED:
                     heard.cancelled.add(each.id)
                 elif each.status == dispatches.HANDED and each.kind == dispatches.NOTIFY:
@@ -196,7 +198,10 @@ class Outbox:
         heard.wake(sent.next_ms)
         _, _, gateway = devices.names(conn, alert.org, alert.device)
         key = devices.signing_key(conn, alert.org, alert.device)
-        if sent.status == dispatches.FAILED or gateway is None or key is None:
+        if sent.status == dispatches.FAILED:
+            downlink.withdraw(conn, order.id)
+            return sent
+        if gateway is None or key is None:
             return sent
         word = order.target.removeprefix("lamp:")
         frames = [

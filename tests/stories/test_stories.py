@@ -238,6 +238,25 @@ def test_a_silent_and_a_loud_press_of_one_post_are_two_alerts(town: Rig, post: P
     assert town.sql("SELECT alert_id, target FROM dispatch WHERE kind='lamp'") == [(loud, "lamp:answered")]
 
 
+def test_a_lamp_order_that_is_past_waits_for_no_gateway_any_more(town: Rig, post: Post) -> None:
+    def waiting() -> list[tuple[str, int]]:
+        acks = [post.read(topic, bytes(frame)) for topic, frame in town.sql("SELECT topic, frame FROM downlink")]
+        return [(ack["r"], ack["e"]) for ack in acks]
+
+    alert = post.press()["alert"]
+    town.run()
+    answer(town, alert, "anne")
+    assert waiting() == [("answered", 1)]
+    post.press()  # reopened: an absent gateway must not turn the lamp green when it comes back
+    assert waiting() == []
+    answer(town, alert, "anne")
+    assert waiting() == [("answered", 2), ("answered", 2)]  # both presses
+    close(town, alert, "anne")
+    assert waiting() == [("closed", 2), ("closed", 2)]
+    post.event("lamp", re=f"{post.b}-{post.n}", r="closed", e=2, lat=5)
+    assert waiting() == []
+
+
 def test_16_a_post_falls_silent_and_comes_back(town: Rig, post: Post) -> None:
     town.person("tess", role="technician", email="tess@x.fr")
     alive(town, post, 60_000)

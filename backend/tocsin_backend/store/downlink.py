@@ -19,7 +19,7 @@ _after = (
     .order_by(_downlink.c.id)
     .limit(bindparam("limit"))
 )
-_replace = delete(_downlink).where(_downlink.c.dispatch_id == bindparam("of_dispatch"))
+_of_dispatch = delete(_downlink).where(_downlink.c.dispatch_id == bindparam("of_dispatch"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def add(
     conn: Connection, org: str, gateway: str, frames: list[tuple[str, bytes]], dispatch_id: str, now_ms: int
 ) -> None:
     """Queue the frames of one order in place of its earlier tries: the queue of an absent gateway stays short."""
-    conn.execute(_replace, {"of_dispatch": dispatch_id})
+    withdraw(conn, dispatch_id)
     rows = [
         {
             "org": org,
@@ -46,6 +46,11 @@ def add(
         for topic, frame in frames
     ]
     conn.execute(_insert, rows)
+
+
+def withdraw(conn: Connection, dispatch_id: str) -> None:
+    """The order is past: its frames that no gateway has acknowledged go down no more."""
+    conn.execute(_of_dispatch, {"of_dispatch": dispatch_id})
 
 
 def after(conn: Connection, org: str, gateway: str, after_id: int, limit: int = 500) -> list[Frame]:
