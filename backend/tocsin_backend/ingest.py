@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 MAX_ENVELOPES = 500
 CARD_TTL_MS = 45_000  # above the 30 s between beats, which keep it warm; the command line may revoke a key (S6: 60 s)
 MAX_CARDS = 100_000
+REREAD_MS = 1_000  # a card that knows no such key is read anew: the command line may have given one
 BEATS_A_JOB = 64  # beats a transaction: a press that arrives meanwhile waits for at most this many rows
 EVIDENCE_WAITING_MAX = 256  # refused frames queued for the disk; a flood of bad frames costs nobody a write more
 
@@ -223,6 +224,8 @@ class Ingest:
                 return Refusal("foreign-org")
             _, kid, _ = signing.split(raw)
             card = self._card(org, device)
+            if card is not None and (card.retired or kid not in card.keys):
+                card = self._card(org, device, REREAD_MS)
             if card is None:
                 return Refusal("unknown-device")
             if card.retired:
@@ -241,10 +244,10 @@ class Ingest:
             )
         return Frame(card, kid, channel, message, raw, gateway, received_ms, held_ms, retained)
 
-    def _card(self, org: str, device: str) -> Card | None:
+    def _card(self, org: str, device: str, ttl_ms: int = CARD_TTL_MS) -> Card | None:
         now_ms = self.clock.now_ms()
         known = self._cards.get((org, device))
-        if known is not None and now_ms - known[0] < CARD_TTL_MS:
+        if known is not None and now_ms - known[0] < ttl_ms:
             return known[1]
         with self.database.glance() as conn:
             card = devices.card(conn, org, device)

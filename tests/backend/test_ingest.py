@@ -10,7 +10,7 @@ import pytest
 from backend_rig import ORG, SCREEN, Post, Rig, steps, who
 from tocsin_backend import ingest as ingest_module
 from tocsin_backend.errors import Invalid
-from tocsin_backend.store import tables
+from tocsin_backend.store import enrolment, tables
 from tocsin_wire import signing, topics
 
 
@@ -109,6 +109,23 @@ def test_a_key_revoked_by_another_process_is_refused_within_a_minute(rig: Rig) -
     rig.database.write(lambda conn: conn.exec_driver_sql("UPDATE device_key SET revoked_ms=1") and None).result()
     rig.clock.now += 60_000
     assert refused(post.press()) == "unknown-key"
+
+
+def test_credentials_given_by_another_process_are_good_within_a_second(rig: Rig) -> None:
+    post = rig.post("bau-1")
+    assert post.press()["r"] == "stored"
+    key = b"n" * 32
+
+    def job(conn: Any) -> None:
+        conn.exec_driver_sql("UPDATE device_key SET revoked_ms=1")
+        columns = "org, device, kid, key, created_ms"
+        conn.exec_driver_sql(f"INSERT INTO device_key ({columns}) VALUES (?, 'bau-1', 'k2', ?, 1)", (ORG, key))
+
+    rig.database.write(job).result()
+    post.kid, post.key = "k2", key
+    assert refused(post.press()) == "unknown-key", "a card is read at most once a second, whoever knocks"
+    rig.clock.now += 1_000
+    assert post.press()["r"] == "stored"
 
 
 def poison(post: Post, seed: int) -> list[dict[str, Any]]:
@@ -421,6 +438,26 @@ def test_a_press_of_a_swapped_board_is_never_taken_for_one_of_the_old_board(rig:
     rig.engine.answer(ORG, new, anne, "console")
     [row] = rig.sql("SELECT topic, frame FROM downlink ORDER BY id DESC LIMIT 1")
     assert [post.read(*row)[name] for name in ("re", "r", "al")] == ["1-1", "answered", new]
+
+
+def test_new_credentials_begin_above_every_boot_ever_heard(rig: Rig) -> None:
+    post = rig.post("bau-1")
+
+    def newest() -> int:
+        with rig.database.read() as conn:
+            return enrolment.newest_boot(conn, ORG, "bau-1")
+
+    assert newest() == 0
+    post.b = 7
+    post.press()
+    assert newest() == 7
+    post.b = 9
+    post.birth()
+    assert newest() == 9
+    post.b = 8
+    post.press()
+    rig.sql("UPDATE device SET boot=12")
+    assert newest() == 12
 
 
 def test_a_press_of_an_erased_board_counts_although_its_number_and_key_are_old(rig: Rig) -> None:
