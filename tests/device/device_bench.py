@@ -31,6 +31,8 @@ class Bench:
         self.now_ms = 1000
         self.journal = {} if journal is None else journal
         self.flash_works = True
+        self.flash_reads = True
+        self.reads = 0
         self.minted = None
         self.hushed = set()  # the silent ones
         self.at = 0  # the input that is sampled
@@ -61,6 +63,10 @@ class Bench:
                 self.fetch(subject)
 
     def fetch(self, after):
+        self.reads += 1
+        if not self.flash_reads:
+            self.device.unreadable(self.now_ms)
+            return
         for name in sorted(self.journal):
             if self.journal[name] == "p" and name > after:
                 press = Press(name[0], name[1], self.now_ms, 0, "none", "call", 40, name in self.hushed)

@@ -281,6 +281,35 @@ def test_a_press_whose_mark_flash_refused_is_not_read_again():
     assert bench.lamp() == "sent"
 
 
+def test_presses_that_flash_cannot_read_now_are_not_forgotten():
+    bench = in_service()
+    minted = [bench.press() for _ in range(MAX_PENDING + 2)]
+    bench.sent()
+    bench.flash_reads = False
+    for press in minted[:MAX_PENDING]:
+        bench.ack(press, "closed")
+    bench.rest(25000)
+    assert bench.reads == 3, "every ten seconds"
+    assert bench.lamp() == "sending"
+    assert [event["txt"] for event in only(bench.sent(), "event") if event["k"] == "fault"] == [
+        "journal: presses could not be read"
+    ]
+    newer = bench.press()
+    assert [(alert["b"], alert["n"]) for alert in only(bench.sent(), "alert")] == [newer], "and hold nothing back"
+    bench.ack(newer, "stored")
+    assert bench.lamp() == "sent"
+    minted.append(bench.press())
+    bench.flash_reads = True
+    bench.rest(10000)
+    assert [(press.b, press.n) for press in bench.device.outbox.presses] == sorted([newer] + minted[MAX_PENDING:])  # noqa: RUF005 (MicroPython)
+    assert bench.device.outbox.waiting == 0
+    alerts = [(alert["b"], alert["n"]) for alert in only(bench.sent(), "alert")]
+    assert sorted(alerts) == minted[MAX_PENDING:]
+    for press in alerts:
+        bench.ack(press, "closed")
+    assert bench.device.faults == {}
+
+
 def test_while_the_newest_press_waits_in_the_journal_nothing_is_said_of_an_older_one():
     bench = Bench()
     minted = [bench.press() for _ in range(MAX_PENDING + 1)]

@@ -14,19 +14,20 @@ from . import button
 from .heart import Heart
 from .lamp import sound_of
 from .link import Link
-from .outbox import OBEYED, REPEATED, Event, Outbox, Press
+from .outbox import OBEYED, REPEATED, UNCOUNTED, Event, Outbox, Press
 from .wall import Wall
 
 UNDELIVERED_MS = 20000  # without an ack: say so, and say what to dial
 REFUSED_MS = 120000  # how long a refusal is shown as a fault
 LINK_LOST_MS = 3000  # a connection away for less is not shown: switches renegotiate, access points roam
 REJECTED_EVERY_MS = 60000  # at most one event about rejected acks in this time
+UNREADABLE_MS = 10000  # then flash that could not be read is tried again
 CLOSED_REMEMBERED = 4  # presses whose `closed` may come again: the backend repeats it until it is confirmed
 
 # Effects, as (what, with what): the press to write to the journal, durably, then call `kept`; the press whose `epoch`
 # and `rank` to note there; the press to remove; the name of the sound of lamp.SOUNDS to begin; the epoch seconds that
 # a signed ack brought, to be kept where a reset does not lose them; the (b, n) after which to read the next pending
-# press from the journal, then call `returned`.
+# press from the journal, then call `returned`, or `unreadable`.
 KEEP = "keep"
 MARK = "mark"
 FORGET = "forget"
@@ -143,13 +144,24 @@ class Device:
 
     def returned(self, press: "Press | None") -> None:
         """This press, asked for with FETCH, was read from the journal; None: there is no more."""
+        if self.outbox.read_ms:
+            self.outbox.read_ms = 0
+            self.faults.pop("journal", None)
         if press is None:
             self.outbox.waiting = 0
+        elif self.outbox.press_named(press.b, press.n):
+            self.outbox.last = press.b, press.n  # it came while flash could not be read
         else:
             self.outbox.waiting -= 1
             self.outbox.put(press)
         if not self.outbox.waiting or (press and (press.b, press.n) >= self.outbox.loud):
             self.outbox.loud = 0, 0
+
+    def unreadable(self, now_ms: int) -> None:
+        """Flash did not say what stands in the journal: those that wait there go on waiting."""
+        self.outbox.read_ms = now_ms + UNREADABLE_MS
+        silent = all(self._silent) or (self.outbox.waiting < UNCOUNTED and not self.outbox.loud[0])
+        self.fault("journal", "presses could not be read", now_ms, silent)
 
     def fault(self, name: str, text: str, now_ms: int, silent: bool = False) -> None:
         """Something is wrong; told once, until it is over, and shown as a fault unless `silent`."""
@@ -203,7 +215,7 @@ class Device:
             count = self.outbox.untold
             self.outbox.untold = 0
             self._report({"k": "dropped", "count": count}, now_ms)
-        if self.outbox.wish():
+        if self.outbox.wish(now_ms):
             return ((FETCH, self.outbox.last),)
         for press in self.outbox.presses:
             if not press.rank and not press.late and now_ms - press.made_ms >= UNDELIVERED_MS:
@@ -262,7 +274,7 @@ class Device:
     def indicator(self, now_ms: int) -> str:
         """What the lamp shows: a name of lamp.INDICATORS. It follows the newest press that is not silent."""
         press = self.outbox.newest()
-        if self.outbox.loud[0] and (press is None or press.rank):
+        if self.outbox.loud[0] and (press is None or (press.rank and self.outbox.behind(press))):
             return "sending"  # the newest is still in the journal: what became of an older one is not its answer
         if press is not None:
             if press.rank >= 2:
@@ -294,7 +306,7 @@ class Device:
 
     def _sound(self, indicator: str, press: Press) -> "tuple[tuple[str, object], ...]":
         sound = sound_of(indicator)
-        if not sound or press is not self.outbox.newest() or (press.rank and self.outbox.loud[0]):
+        if not sound or press is not self.outbox.newest() or (press.rank and self.outbox.behind(press)):
             return NOTHING
         return ((PLAY, sound),)
 

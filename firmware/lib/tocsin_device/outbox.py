@@ -13,6 +13,7 @@ SPREAD_PERMILLE = 200  # a delay varies by this much in all: jitter 0..999 gives
 # In memory, at about 400 bytes each:
 MAX_PENDING = 4  # presses; newer ones wait in the journal until there is room again
 MAX_OPEN = 2  # stored presses whose fate the lamp follows; the oldest is let go, the backend has it
+UNCOUNTED = 100000  # how many are said to wait when flash could not be read: the journal says when there is no more
 MAX_EVENTS = 6  # the oldest is dropped and counted
 
 RANKS = {"stored": 1, "fallback": 1, "answered": 2, "closed": 3, "refused": 3}
@@ -71,6 +72,7 @@ class Outbox:
         self.presses: "list[Press]" = []
         self.events: "list[Event]" = []
         self.waiting = 0  # presses that are in the journal only
+        self.read_ms = 0  # when to try again to read it, 0 if it could be read
         self.last = (0, 0)  # (b, n) of the newest pending press that was ever in memory: those that wait are newer
         self.loud = (0, 0)  # (b, n) of the newest of those that the lamp follows; (0, 0) if there is none
         self.dropped = 0  # events, since boot
@@ -92,16 +94,23 @@ class Outbox:
         return None
 
     def full(self) -> bool:
-        """Whether the next press stays in the journal: there is no room, or older ones wait there already."""
-        return self.waiting > 0 or self.pending() >= MAX_PENDING
+        """Whether the next press stays in the journal: there is no room, or older ones wait there already.
 
-    def wish(self) -> bool:
+        Flash that cannot be read holds nothing back.
+        """
+        return (self.waiting > 0 and not self.read_ms) or self.pending() >= MAX_PENDING
+
+    def wish(self, now_ms: int) -> bool:
         """Whether to take a press from the journal now."""
-        return self.waiting > 0 and self.pending() < MAX_PENDING
+        return self.waiting > 0 and now_ms >= self.read_ms and self.pending() < MAX_PENDING
+
+    def behind(self, press: Press) -> bool:
+        """Whether a newer press that the lamp follows waits in the journal."""
+        return self.loud[0] > 0 and self.loud > (press.b, press.n)
 
     def put(self, press: Press) -> None:
         """Take a press, in order of (b, n)."""
-        if not press.rank:
+        if not press.rank and not self.read_ms:
             self.last = max(self.last, (press.b, press.n))
         at = len(self.presses)
         while at and (self.presses[at - 1].b, self.presses[at - 1].n) > (press.b, press.n):

@@ -193,8 +193,12 @@ class App:
             elif what == FORGET:
                 self._journal.forget(subject)
             elif what == FETCH:
-                found = self._journal.next_pending(subject)
-                device.returned(self._journal.read("p", *found) if found else None)
+                try:
+                    found = self._journal.next_pending(subject)
+                except OSError:
+                    device.unreadable(clock.now_ms())
+                else:
+                    device.returned(self._journal.read("p", *found) if found else None)
             elif what == SET_CLOCK:
                 clock.write_rtc(subject)
 

@@ -44,7 +44,7 @@ class Journal:
         return self._each(press, os.remove)
 
     def next_pending(self, after: "tuple[int, int]") -> "tuple[int, int] | None":
-        """(b, n) of the oldest pending press that is newer than `after`, None if there is none."""
+        """(b, n) of the oldest pending press newer than `after`, None if there is none; OSError if flash cannot say."""
         oldest = None
         for name in names():
             found = parse(name)
@@ -76,24 +76,24 @@ class Journal:
 
     def _each(self, press: Press, act) -> bool:
         """`act(path)` on the files of a press. There is one, whatever its rank."""
-        for name in names():
-            found = parse(name)
-            if found and found[1] == press.b and found[2] == press.n:
-                try:
+        try:
+            for name in names():
+                found = parse(name)
+                if found and found[1] == press.b and found[2] == press.n:
                     act(FOLDER + name)
-                    return True
-                except OSError:
-                    return False
+                    break
+        except OSError:
+            return False
         return True
 
 
 def names():
-    """What stands in the folder, one after another: with a long outage behind it the folder outgrows the heap."""
-    try:
-        for entry in os.ilistdir(FOLDER[:-1]):
-            yield entry[0]
-    except OSError:
-        pass
+    """What stands in the folder, one after another: with a long outage behind it the folder outgrows the heap.
+
+    OSError if flash cannot say: presses may stand there that were not told.
+    """
+    for entry in os.ilistdir(FOLDER[:-1]):
+        yield entry[0]
 
 
 def parse(name: str) -> "list | None":
