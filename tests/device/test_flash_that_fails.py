@@ -12,10 +12,11 @@ class Stand:
 
 
 if sys.implementation.name == "cpython":
-    sys.modules["micropython"] = Stand
+    sys.modules["micropython"] = sys.modules["machine"] = Stand
+    sys.modules["tocsin_esp32.clock"] = Stand  # time has no ticks there
 
 from tocsin_device.outbox import MAX_PENDING, UNCOUNTED  # noqa: E402
-from tocsin_esp32 import journal, recovery  # noqa: E402
+from tocsin_esp32 import journal, recovery, resolver  # noqa: E402
 
 
 class Flash:
@@ -71,3 +72,32 @@ def test_a_boot_that_cannot_read_flash_expects_presses_there():
         pass
     flash.readable = 1000
     assert kept.next_pending((0, 0)) == (2, 1)
+
+
+class SlowNames:
+    """`socket` and `clock` of a network whose name server answers nothing, for 15 s each time."""
+
+    def __init__(self):
+        self.at_ms = 0
+        self.asked = 0
+
+    def getaddrinfo(self, host, port):
+        self.asked += 1
+        self.at_ms += 15000
+        raise OSError(-2)
+
+    def now_ms(self):
+        return self.at_ms
+
+
+def test_look_ups_that_block_for_long_never_run_back_to_back():
+    world = resolver.socket = resolver.clock = SlowNames()
+    asks = resolver.Resolver("broker.example", 1883)
+    assert not asks.ready(False, world.now_ms())
+    for _ in range(9):
+        assert not asks.ready(False, world.now_ms())
+        world.at_ms += 1000
+    assert world.asked == 1
+    world.at_ms += 1000
+    assert not asks.ready(False, world.now_ms())
+    assert world.asked == 2

@@ -8,7 +8,7 @@ import socket
 
 from micropython import const
 
-from . import storage
+from . import clock, storage
 
 _AGAIN = const(5)  # failed connections before the name is asked again: brokers move
 _RETRY_MS = const(10000)  # between two failed look-ups
@@ -30,9 +30,9 @@ class Resolver:
     def ready(self, urgent: bool, now_ms: int) -> bool:
         """Whether there is an address to connect to; looks the name up when that is due and allowed."""
         if urgent and self.address is None and self._kept:
-            self._look_up(self._kept, now_ms)
+            self._look_up(self._kept)
         if self._failures >= _AGAIN and now_ms >= self._due_ms and not (urgent and self.address):
-            self._look_up(self._host, now_ms)
+            self._look_up(self._host)
         return self.address is not None
 
     def worked(self) -> None:
@@ -48,9 +48,9 @@ class Resolver:
         if connecting:
             self._failures += 1
 
-    def _look_up(self, host: str, now_ms: int) -> None:
+    def _look_up(self, host: str) -> None:
         try:
             self.address = socket.getaddrinfo(host, self._port)[0][-1]
             self._failures = 0
         except OSError:
-            self._due_ms = now_ms + _RETRY_MS
+            self._due_ms = clock.now_ms() + _RETRY_MS  # it may have blocked for longer than that
