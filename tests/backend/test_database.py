@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 from tocsin_backend.errors import Misconfigured, Unavailable
-from tocsin_backend.store import dialect, tables
+from tocsin_backend.store import dialect, signals, tables
 from tocsin_backend.store.database import Database, Notes, Priority, notes
 
 
@@ -182,6 +182,23 @@ def test_a_locked_or_full_database_is_an_outage_and_heals_without_a_restart(rig:
     rig.sql("PRAGMA max_page_count=1000000")
     assert {rig.give(envelope)["r"] for envelope in envelopes} <= {"stored", "duplicate"}
     assert rig.sql("SELECT count(*) FROM signal") == [(40,)]
+
+
+def test_a_damaged_file_is_an_outage_and_refuses_nobody(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged:
+        def run(self, *_: object) -> None:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    rig.person("anne", webhook="https://a/")
+    rig.policy(steps((60, [who("anne")])))
+    post = rig.post("bau-1", policy="plan")
+    with monkeypatch.context() as patched:
+        patched.setattr(signals, "_insert", Damaged())
+        with pytest.raises(Unavailable):
+            post.press()
+    with rig.database.read() as conn, pytest.raises(sqlite3.IntegrityError):
+        conn.connection.cursor().execute("INSERT INTO signal DEFAULT VALUES")
+    assert post.press()["r"] == "stored"
 
 
 def test_another_writer_is_waited_for(rig: Rig) -> None:

@@ -173,7 +173,7 @@ class Database:
         try:
             with self.engine.connect() as conn:
                 yield conn
-        except (DBAPIError, *dialect.DRIVER_OUTAGES) as error:
+        except (DBAPIError, *dialect.DRIVER_ERRORS) as error:
             raise _translated(error) from error
 
     @contextmanager
@@ -187,7 +187,7 @@ class Database:
                 if self._glance is None:
                     self._glance = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 yield self._glance
-            except (DBAPIError, *dialect.DRIVER_OUTAGES) as error:
+            except (DBAPIError, *dialect.DRIVER_ERRORS) as error:
                 broken, self._glance = self._glance, None
                 if broken is not None:
                     broken.invalidate()
@@ -355,7 +355,7 @@ class Database:
 
 def _is_outage(error: BaseException) -> bool:
     """Whether the database, not the job, is at fault: disk full, I/O error, locked, server gone."""
-    if isinstance(error, dialect.DRIVER_OUTAGES):
+    if dialect.is_driver_outage(error):
         return True
     return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError | ProgrammingError)
 

@@ -121,8 +121,14 @@ class Prepared:
         return rows
 
 
-# What the drivers raise on their own cursors when the database, not the statement, is at fault.
-DRIVER_OUTAGES: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
+# What the drivers raise on their own cursors; of these, the second line's are the statement's fault.
+DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.DatabaseError,)
+_STATEMENT_FAULTS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
+
+
+def is_driver_outage(error: BaseException) -> bool:
+    """Whether a driver says that the database is at fault: locked, full, away, or a file that is damaged."""
+    return isinstance(error, DRIVER_ERRORS) and not isinstance(error, _STATEMENT_FAULTS)
 
 
 def insert_or_nothing(table: Table, dialect: str = "sqlite") -> Any:
