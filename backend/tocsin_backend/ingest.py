@@ -507,12 +507,18 @@ class Ingest:
     def _info(self, conn: Connection, frame: Frame) -> str:
         card = frame.card
         devices.save_info(conn, card.org, card.device, json.dumps(frame.message, ensure_ascii=False))
-        devices.save_gateway(conn, card.org, card.device, frame.gateway)
+        if not _stale(frame, self.clock.now_ms()):
+            devices.save_gateway(conn, card.org, card.device, frame.gateway)
         notes(conn).devices.add((card.org, card.device))
         return "stored"
 
     def _heard(self, conn: Connection, frame: Frame, now_ms: int, session: tuple[int, int] | None = None) -> bool:
-        """A new signal or a birth: the device is there, downlinks go by this gateway. False if it was an old one."""
+        """A new signal or a birth: the device is there, downlinks go by this gateway. False if it was an old one.
+
+        What a gateway kept for longer than the reporting time proves a press, and no presence (P8).
+        """
+        if _stale(frame, now_ms):
+            return False
         tracked = devices.presence(conn, frame.card.org, frame.card.device)
         after = liveness.heard(tracked.presence, now_ms, tracked.reporting_ms, session)
         if after == tracked.presence:
@@ -626,6 +632,10 @@ def _number(envelope: Mapping[str, Any]) -> int:
     """The envelope's own number, to answer it; 0 when it has none."""
     number = envelope.get("id") if isinstance(envelope, Mapping) else None
     return number if isinstance(number, int) else 0
+
+
+def _stale(frame: Frame, now_ms: int) -> bool:
+    return now_ms - frame.received_ms > frame.card.reporting_ms
 
 
 def _facts(message: Mapping[str, Any]) -> dict[str, Any]:

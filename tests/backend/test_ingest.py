@@ -440,6 +440,22 @@ def test_a_press_of_a_swapped_board_is_never_taken_for_one_of_the_old_board(rig:
     assert [post.read(*row)[name] for name in ("re", "r", "al")] == ["1-1", "answered", new]
 
 
+def test_a_frame_that_waited_in_a_spool_makes_no_lost_post_alive(rig: Rig) -> None:
+    """P8: the gateway took it, the link went, the post died; what comes late is stored and proves no presence."""
+    post = rig.post("bau-1")
+    post.birth()
+    post.beat()
+    late = [post.press_envelope(), post.seal("state", {"s": f"1.{post.link + 1}", "st": "ready"})]
+    rig.run(3_600_000)
+    assert rig.sql("SELECT presence FROM device") == [("lost",)]
+    rig.sql("UPDATE device SET gateway='gw-2'")
+    assert [answer["r"] for answer in rig.ingest.envelopes(ORG, "gw-1", late)] == ["stored", "stored"]
+    assert rig.sql("SELECT presence, gateway FROM device") == [("lost", "gw-2")]
+    rig.clock.now += 1
+    post.press()
+    assert rig.sql("SELECT presence, gateway FROM device") == [("alive", "gw-1")]
+
+
 def test_new_credentials_begin_above_every_boot_ever_heard(rig: Rig) -> None:
     post = rig.post("bau-1")
 
