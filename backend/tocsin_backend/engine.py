@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 TURN_MAX = 200  # rows of each kind a turn: a burst of due steps lets presses through in between
 QUEUE_MAX = 500  # messages a channel holds in memory; the rest waits in the database
 HEARTBEAT_MS = 5_000  # the longest sleep: proof that the thread lives, with no look at the database
+FULL_MS = 200  # what waits for room in a full channel is looked at again after this
 SET_ASIDE_MS = 5_000  # a row on which we stumble is tried again after this; the others go on
 LATE_MS = 2_000  # a timer served later than this is logged, and /healthz and /metrics show it
 
@@ -242,20 +243,19 @@ class Engine:
         """Serve everything that is due now; the next instant to look at, None if there is none. Raises Unavailable."""
         now_ms = self.clock.now_ms()
         self._aside = {row: until_ms for row, until_ms in self._aside.items() if until_ms > now_ms}
+        room = {name: sender.room() for name, sender in self.senders.items()}
+        open_ = {dispatches.LAMP, *(name for name, places in room.items() if places > 0)}
         with self.database.read() as conn:
             due_alerts = alert_rows.due(conn, now_ms, TURN_MAX + len(self._aside))
-            due_dispatches = dispatch_rows.due(conn, now_ms, TURN_MAX + len(self._aside))
+            due_dispatches = dispatch_rows.due(conn, now_ms, TURN_MAX + len(self._aside), open_, self.outbox.owner)
             due_devices = devices.due(conn, now_ms, TURN_MAX + len(self._aside))
         jobs: list[tuple[object, int | None, Callable[[Connection], None]]] = []
         for alert_id, due_ms in due_alerts:
             jobs.append((alert_id, due_ms, partial(self._due_alert, alert_id)))
-        room = {name: sender.room() for name, sender in self.senders.items()}
-        full = False
         for each in due_dispatches:
             waiting = each.status == dispatches.LEASED and self._is_waiting(each)
             if each.kind != dispatches.LAMP and not waiting:
                 if room.get(each.channel, 0) <= 0:
-                    full = True
                     continue
                 room[each.channel] -= 1
             # A retry's or a lease's end is no promise to the second; only steps and first tries count as late.
@@ -271,7 +271,9 @@ class Engine:
         if not ahead:
             return None
         # Rows that were set aside, or that wait for room in a full channel, are due already: not a reason to spin.
-        pause_ms = now_ms + SET_ASIDE_MS if self._aside else now_ms + 200 if full and not jobs else 0
+        pause_ms = now_ms + SET_ASIDE_MS if self._aside else 0
+        if not jobs and min(ahead) <= now_ms:
+            pause_ms = max(pause_ms, now_ms + FULL_MS)
         return max(min(ahead), pause_ms)
 
     def _serve(self, jobs: list[tuple[object, int | None, Callable[[Connection], None]]], now_ms: int) -> None:

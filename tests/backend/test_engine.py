@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from backend_rig import ACCEPTED, ORG, SCREEN, HandClock, Post, Recorder, Rig, steps, who
+from sqlalchemy import Connection
 from tocsin_backend.channels import Outgoing
 from tocsin_backend.clock import SystemClock
+from tocsin_backend.domain import dispatches as domain
 from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.engine import Engine, Sender
 from tocsin_backend.errors import Forbidden, Invalid, NotFound
 from tocsin_backend.ingest import Ingest
+from tocsin_backend.store import dispatches as dispatch_rows
 from tocsin_backend.store import tables
 
 REFUSED = Outcome(False, error="busy")
@@ -370,6 +373,31 @@ def test_a_sender_takes_the_most_urgent_first_and_drops_what_was_taken_back(rig:
     until(lambda: len(done) == 4)
     assert order == ["first", "life", "later", "technical"]
     sender.stop(5)
+
+
+def test_a_full_channel_holds_back_no_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    alert = furnish(rig).press()["alert"]
+    rig.person("carl", email="carl@x.fr")
+    rig.run()
+    rig.told()
+    monkeypatch.setattr(rig.engine.senders["webhook"], "room", lambda: 0)
+    late_ms, now_ms = rig.clock.now - 1_000, rig.clock.now
+
+    def fill(conn: Connection) -> None:
+        anne = rig.persons["anne"]
+        dispatch_rows.add(
+            conn,
+            [domain.new(alert, (1, 9, n), "notify", f"x{n}", "webhook", 0, late_ms, anne, 1) for n in range(250)]
+            + [domain.new(alert, (1, 9, 250), "notify", "y", "email", 0, now_ms, rig.persons["carl"], 3)],
+        )
+
+    rig.database.write(fill).result()
+    rig.engine.turn()
+    rig.pump()
+    assert rig.told() == {("carl@x.fr", "notify"): 1}
+    again_ms = rig.engine.turn()
+    assert again_ms is not None
+    assert again_ms > rig.clock.now, "the engine does not spin on what has no room"
 
 
 def test_a_channel_that_raises_is_a_refusal_not_an_end(rig: Rig) -> None:

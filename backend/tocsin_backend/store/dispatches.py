@@ -1,5 +1,6 @@
 """Reading and writing dispatches: the outbox."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -28,7 +29,11 @@ _get = Prepared(select(*_columns).where(_dispatch.c.id == bindparam("key")))
 _maybe_dup = COLUMNS.index("maybe_dup")
 _due = (
     select(*_columns)
-    .where(_dispatch.c.next_ms <= bindparam("now_ms"))
+    .where(
+        _dispatch.c.next_ms <= bindparam("now_ms"),
+        _dispatch.c.channel.in_(bindparam("channels", expanding=True))
+        | ((_dispatch.c.status == dispatches.LEASED) & (_dispatch.c.owner == bindparam("owner"))),
+    )
     .order_by(_dispatch.c.class_, _dispatch.c.next_ms)
     .limit(bindparam("limit"))
 )
@@ -56,9 +61,13 @@ def save(conn: Connection, changed: list[Dispatch]) -> None:
     _update.run_many(conn, rows)
 
 
-def due(conn: Connection, now_ms: int, limit: int) -> list[Dispatch]:
-    """Those to be looked at now, pending or leased, by class."""
-    return [Dispatch(*row) for row in conn.execute(_due, {"now_ms": now_ms, "limit": limit})]
+def due(conn: Connection, now_ms: int, limit: int, channels: Iterable[str], owner: str) -> list[Dispatch]:
+    """Those to be looked at now, pending or leased, by class: of these channels, and whatever `owner` has leased.
+
+    The rows of a channel that has no room are left out here: a page full of them would hide every other channel's.
+    """
+    values = {"now_ms": now_ms, "limit": limit, "channels": sorted(channels), "owner": owner}
+    return [Dispatch(*row) for row in conn.execute(_due, values)]
 
 
 def earliest_ms(conn: Connection) -> int | None:
