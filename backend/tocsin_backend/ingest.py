@@ -11,8 +11,8 @@ Both raise errors.Unavailable when the database cannot take it now: nothing was 
 verifies in place (≈ 50 µs an envelope) and gives a future.
 
 A frame is judged by the device's key over the received bytes; only then is it parsed. What is refused is kept as
-evidence with its reason, up to a bound, and counted. A frame that makes us stumble is our bug: it is refused alone,
-kept, counted as `internal-error`, and the post, which hears no ack, sends it again.
+evidence with its reason, the newest up to a bound, and counted. A frame that makes us stumble is our bug: it is refused
+alone, kept, counted as `internal-error`, and the post, which hears no ack, sends it again.
 """
 
 import base64
@@ -52,6 +52,7 @@ CARD_TTL_MS = 45_000  # above the 30 s between beats, which keep it warm; the co
 MAX_CARDS = 100_000
 REREAD_MS = 1_000  # a card that knows no such key is read anew: the command line may have given one
 BEATS_A_JOB = 64  # beats a transaction: a press that arrives meanwhile waits for at most this many rows
+EVIDENCE_DROPPED_MAX = 2  # oldest rows a new one may cost: a limit that was lowered is reached by and by
 EVIDENCE_WAITING_MAX = 256  # refused frames queued for the disk; a flood of bad frames costs nobody a write more
 
 # Events that mean: this post would not work, or not for long. `released` ends `stuck`.
@@ -278,7 +279,7 @@ class Ingest:
         return {"id": number, "r": "refused", "alert": None, "reason": refusal.reason, "publish": publish}
 
     def _keep(self, org: str, gateway: str, topic: str, raw: bytes, reason: str, now_ms: int) -> None:
-        """Count a refused frame, and keep it as evidence while there is room; nobody waits for it."""
+        """Count a refused frame, and keep it as evidence, the newest of them; nobody waits for it."""
         with self._lock:
             self.refused[reason] += 1
             if self._evidence_waiting >= EVIDENCE_WAITING_MAX:
@@ -294,10 +295,9 @@ class Ingest:
     def _keep_job(
         self, now_ms: int, org: str, gateway: str, topic: str, raw: bytes, reason: str, conn: Connection
     ) -> int:
-        if self._evidence_kept >= self.evidence_max:
-            return 0
         evidence.add(conn, now_ms, org, gateway, topic, raw, reason)
-        return 1
+        excess = self._evidence_kept + 1 - self.evidence_max
+        return 1 - (evidence.drop_oldest(conn, min(excess, EVIDENCE_DROPPED_MAX)) if excess > 0 else 0)
 
     def _kept(self, future: "Future[int] | None") -> None:
         with self._lock:

@@ -162,7 +162,7 @@ class Settings:
     )
     evidence_max: int = field(
         metadata=row(
-            "100000", _whole(100, 10_000_000), "Refused frames kept as evidence; past it they are counted, not kept."
+            "100000", _whole(100, 10_000_000), "Refused frames kept as evidence; past it the oldest go."
         )
     )
     log_level: str = field(metadata=row("info", _one_of("debug", "info", "warning", "error"), "How much is logged."))

@@ -230,13 +230,16 @@ def test_a_bug_of_ours_harms_no_neighbour(rig: Rig, monkeypatch: pytest.MonkeyPa
     assert rig.give(envelopes[2])["r"] == "stored", "the post sends it again"
 
 
-def test_evidence_is_bounded(rig: Rig) -> None:
+def test_evidence_is_bounded_and_the_newest_stays(rig: Rig) -> None:
     rig.ingest.evidence_max = 10
-    for _ in range(6):
-        rig.ingest.envelopes(ORG, "gw-1", [{"id": 1, "topic": "x", "frame": ""}] * 5)
+    for round_ in range(12):
+        rig.ingest.envelopes(ORG, "gw-1", [{"id": 1, "topic": f"x{round_}", "frame": ""}] * 5)
         rig.settle()
-    assert rig.ingest.refused == {"bad-topic": 30}
-    assert 10 <= rig.sql("SELECT count(*) FROM evidence")[0][0] <= 13  # one small batch may go over
+        assert rig.sql("SELECT count(*) FROM evidence")[0][0] <= 15, "one batch may go over"
+    assert rig.ingest.refused == {"bad-topic": 60}
+    assert rig.sql("SELECT count(*) FROM evidence WHERE topic='x11'") == [(5,)]
+    assert rig.sql("SELECT count(*) FROM evidence WHERE topic='x0'") == [(0,)]
+    assert rig.ingest._evidence_kept == rig.sql("SELECT count(*) FROM evidence")[0][0]
 
 
 def test_lists_that_are_none(rig: Rig) -> None:

@@ -390,7 +390,7 @@ class Downlink(SQLModel, table=True):
 
 
 class Evidence(SQLModel, table=True):
-    """A frame that was refused, and why. Bounded: past the limit they are counted, not kept."""
+    """A frame that was refused, and why. Bounded: past the limit the oldest go."""
 
     __tablename__ = "evidence"
     id: int | None = _id()
