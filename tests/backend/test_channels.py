@@ -301,3 +301,30 @@ def test_a_relay_that_says_nothing_is_left_at_the_deadline(monkeypatch: pytest.M
         outcome = Email(HandClock(), "127.0.0.1", silent.getsockname()[1]).send(outgoing("a@x.fr"))
         assert time.monotonic() - began < 2
     assert (outcome.accepted, outcome.permanent) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("address", "callable_"),
+    [
+        ("93.184.216.34", True),
+        ("2606:4700::1111", True),
+        ("::ffff:93.184.216.34", True),
+        ("64:ff9b::5db8:d822", True),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:169.254.169.254", False),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("2002:a00:1::1", False),
+        ("2002:7f00:1::", False),
+        ("::10.0.0.1", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_an_ipv4_address_inside_an_ipv6_one_is_judged_as_what_it_is(address: str, callable_: bool) -> None:
+    """S17: a translator on the way (NAT64, 6to4) would carry the message inside."""
+    assert Webhook(HandClock())._may_call(address) is callable_
+    if not callable_ and address.startswith(("64:ff9b::a00", "2002:a00", "::10", "::ffff:10")):
+        assert Webhook(HandClock(), [ipaddress.ip_network("10.0.0.0/8")])._may_call(address)

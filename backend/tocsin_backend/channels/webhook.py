@@ -30,6 +30,10 @@ ANSWER_MAX = 65_536
 KEPT_A_HOST = 8  # idle connections: one a worker
 TEMPORARY = (408, 425, 429)  # of the 4xx: trying again may help
 
+# IPv6 networks whose last 32 bits are an IPv4 address: NAT64, IPv4-compatible.
+EMBEDDING_LAST = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Peer = DeadlineSocket | DeadlineTLS
 Host = tuple[str, str, int]  # scheme, name, port
@@ -165,10 +169,18 @@ class Webhook:
         return good
 
     def _may_call(self, text: str) -> bool:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        address = mapped or address
+        address = _reached(ipaddress.ip_address(text.partition("%")[0]))
         return (address.is_global and not address.is_multicast) or any(address in each for each in self._allowed)
+
+
+def _reached(address: Address) -> Address:
+    """Where a packet to this address may end: the IPv4 address that an IPv6 one carries inside, or itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        bits = int(address)
+        if address.ipv4_mapped is not None or any(address in each for each in EMBEDDING_LAST):
+            return ipaddress.IPv4Address(bits & 0xFFFF_FFFF) if bits > 1 else address  # :: and ::1 carry none
+        return address.sixtofour or address
+    return address
 
 
 class _Post:
