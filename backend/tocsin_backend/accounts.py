@@ -5,6 +5,7 @@ A session is 32 random bytes given to the person and kept here only as a hash; s
 
 import hashlib
 import hmac
+import ipaddress
 import logging
 import secrets
 import threading
@@ -79,7 +80,9 @@ class Throttle:
     """How long a login attempt must wait: a pure core, told the time.
 
     Failures are counted by (login, address) and by address, never by login alone: whoever guesses at a supervisor's
-    password from elsewhere cannot keep the supervisor out. A wait is at most WAIT_MS_MAX, attempts made during it do
+    password from elsewhere cannot keep the supervisor out. A login that succeeded from an address before is not held
+    up by what others fail at there (a school behind one address). IPv6 addresses are counted by /64, which is what one
+    household or one attacker has. A wait is at most WAIT_MS_MAX, attempts made during it do
     not lengthen it, and failures are forgotten after FORGET_MS. Memory: at most ENTRIES_MAX pairs, oldest out first.
     """
 
@@ -91,6 +94,7 @@ class Throttle:
 
     def __init__(self) -> None:
         self._failures: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
+        self._at_home: OrderedDict[tuple[str, str], None] = OrderedDict()  # pairs that have logged in
 
     def wait_ms(self, login: str, address: str, now_ms: int) -> int:
         """Milliseconds until this login may be tried from this address; 0 is now."""
@@ -116,10 +120,30 @@ class Throttle:
             self._failures.popitem(last=False)
 
     def succeeded(self, login: str, address: str) -> None:
-        self._failures.pop((login, address), None)
+        pair = (login, _network(address))
+        self._failures.pop(pair, None)
+        self._at_home.pop(pair, None)
+        self._at_home[pair] = None
+        while len(self._at_home) > self.ENTRIES_MAX:
+            self._at_home.popitem(last=False)
 
     def _keys(self, login: str, address: str) -> tuple[tuple[tuple[str, str], int], ...]:
-        return (((login, address), self.FREE_FAILURES), (("", address), self.FREE_FAILURES_ADDRESS))
+        network = _network(address)
+        pair = ((login, network), self.FREE_FAILURES)
+        if (login, network) in self._at_home:
+            return (pair,)
+        return (pair, (("", network), self.FREE_FAILURES_ADDRESS))
+
+
+def _network(address: str) -> str:
+    """What an address is counted as: itself, or its /64 for IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
 class WrongLogin(TocsinError):

@@ -63,3 +63,32 @@ def test_memory_is_bounded():
     for number in range(Throttle.ENTRIES_MAX + 100):
         throttle.failed(f"user-{number}", f"address-{number}", T0)
     assert len(throttle._failures) == Throttle.ENTRIES_MAX
+
+
+def test_a_login_that_is_at_home_at_an_address_is_not_held_up_by_its_neighbours():
+    throttle = Throttle()
+    throttle.succeeded("alice", "10.0.0.1")
+    for number in range(60):
+        throttle.failed(f"user-{number}", "10.0.0.1", T0)
+    assert throttle.wait_ms("alice", "10.0.0.1", T0) == 0
+    assert throttle.wait_ms("bob", "10.0.0.1", T0) > 0
+    assert throttle.wait_ms("alice", "10.0.0.2", T0) == 0
+    fail(throttle, 6)
+    assert throttle.wait_ms("alice", "10.0.0.1", T0) == 2000, "its own failures still count"
+
+
+def test_ipv6_addresses_are_counted_by_their_64():
+    throttle = Throttle()
+    for number in range(30):
+        throttle.failed(f"user-{number}", f"2001:db8:0:1::{number:x}", T0)
+    assert throttle.wait_ms("bob", "2001:db8:0:1:ffff::1", T0) == 1000
+    assert throttle.wait_ms("bob", "2001:db8:0:2::1", T0) == 0
+    fail(throttle, 5, address="::ffff:10.0.0.9")
+    assert throttle.wait_ms("alice", "10.0.0.9", T0) == 1000
+
+
+def test_memory_of_who_is_at_home_is_bounded():
+    throttle = Throttle()
+    for number in range(Throttle.ENTRIES_MAX + 100):
+        throttle.succeeded(f"user-{number}", "10.0.0.1")
+    assert len(throttle._at_home) == Throttle.ENTRIES_MAX
