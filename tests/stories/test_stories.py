@@ -320,3 +320,18 @@ def test_a_close_from_a_page_of_before_the_last_press_closes_nothing(town: Rig, 
     assert town.alert(alert).status == "raised"
     assert [row[0] for row in town.sql("SELECT what FROM timeline_entry WHERE what LIKE '%close%'")] == ["stale-close"]
     assert town.engine.close(ORG, alert, town.persons["bob"], "false", "", 2) == "closed"
+
+
+def test_a_post_that_falls_silent_after_its_technical_alert_was_taken_is_told_again(town: Rig, post: Post) -> None:
+    town.person("tom", role="technician", email="tom@x.fr")
+    post.beat()
+    post.event("ack-rejected", why="older", count=1)
+    town.run()
+    assert town.told() == {("console", "notify"): 1, ("tom@x.fr", "notify"): 1}
+    [(alert,)] = town.sql("SELECT id FROM alert")
+    assert answer(town, alert, "anne") == "won"
+    town.run()
+    town.told()
+    town.run(600_000)
+    assert (town.alert(alert).status, town.alert(alert).epoch, town.alert(alert).subject) == ("raised", 2, "lost")
+    assert town.told()["tom@x.fr", "notify"] == 1

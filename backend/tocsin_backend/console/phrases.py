@@ -153,6 +153,7 @@ WHY_REOPENED = {
     "press": N_("Raised again: the button was pressed after the alert had been taken"),
     "answer-timeout": N_("Raised again: it was taken, and not closed in time"),
     "escalated": N_("Raised again, by hand"),
+    "other-cause": N_("Raised again: something else went wrong"),
 }
 
 

@@ -54,13 +54,15 @@ FACTS: Final = (
     "close",  # by a person, with a reason, quoting the current epoch
     "close-stale",  # … quoting an older epoch
     "clear",  # technical: the cause went away
-    "return",  # technical: the cause came back, or another came
+    "return",  # technical: the cause came back
+    "return-other",  # technical: another cause came
 )
 
 TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (NONE, "press"): (RAISED, "raise"),
     (NONE, "repress"): (RAISED, "raise"),
     (NONE, "return"): (RAISED, "raise"),
+    (NONE, "return-other"): (RAISED, "raise"),
     (NONE, "due"): (NONE, "ignore"),
     (NONE, "undeliverable"): (NONE, "ignore"),
     (NONE, "answer"): (NONE, "ignore"),
@@ -74,6 +76,7 @@ TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (RAISED, "press"): (RAISED, "count"),
     (RAISED, "repress"): (RAISED, "count"),
     (RAISED, "return"): (RAISED, "count"),
+    (RAISED, "return-other"): (RAISED, "count"),
     (RAISED, "due"): (RAISED, "advance"),
     (RAISED, "undeliverable"): (RAISED, "skip"),
     (RAISED, "answer"): (ANSWERED, "take"),
@@ -87,6 +90,7 @@ TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (ANSWERED, "press"): (ANSWERED, "count"),
     (ANSWERED, "repress"): (RAISED, "reopen-by-press"),
     (ANSWERED, "return"): (ANSWERED, "count"),
+    (ANSWERED, "return-other"): (RAISED, "reopen-by-other"),
     (ANSWERED, "due"): (RAISED, "reopen-by-timeout"),
     (ANSWERED, "undeliverable"): (ANSWERED, "ignore"),
     (ANSWERED, "answer"): (ANSWERED, "note-taken"),
@@ -100,6 +104,7 @@ TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     (CLOSED, "press"): (RAISED, "raise"),  # a new alert, linked to the old one, which stays as it is
     (CLOSED, "repress"): (RAISED, "raise"),
     (CLOSED, "return"): (RAISED, "raise"),
+    (CLOSED, "return-other"): (RAISED, "raise"),
     (CLOSED, "due"): (CLOSED, "ignore"),
     (CLOSED, "undeliverable"): (CLOSED, "ignore"),
     (CLOSED, "answer"): (CLOSED, "note-late"),

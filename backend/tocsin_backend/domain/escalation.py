@@ -149,7 +149,8 @@ def fact_of(alert: Alert | None, event: Event, now_ms: int) -> str:
     match event:
         case Press():
             if event.category == alerts.TECHNICAL:
-                return "return"
+                other = alert is not None and event.subject != alert.subject
+                return "return-other" if other else "return"
             return "press" if alert is None or not alerts.may_reopen(alert, now_ms) else "repress"
         case Due():
             return "due"
@@ -487,6 +488,11 @@ class _Turn:
         # The ack of this very press carries the new epoch to the lamp; an older order must not turn it green again.
         self.cancel("reopened", dispatches.LAMP)
 
+    def reopen_by_other(self, event: Press) -> None:
+        """Whoever took it knows of the first cause only."""
+        self.count(event)
+        self.reopen("other-cause")
+
     def reopen_by_timeout(self, _event: Due) -> None:
         self.reopen("answer-timeout")
         self.lamp("stored")
@@ -659,6 +665,7 @@ EFFECTS: Final[dict[str, Callable[..., None]]] = {
     "close-cleared": _Turn.close_cleared,
     "note-cleared": _Turn.note_cleared,
     "reopen-by-press": _Turn.reopen_by_press,
+    "reopen-by-other": _Turn.reopen_by_other,
     "reopen-by-timeout": _Turn.reopen_by_timeout,
     "ignore": _Turn.ignore,
 }

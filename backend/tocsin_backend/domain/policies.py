@@ -212,10 +212,10 @@ def fallback(org_language: str = "fr") -> Policy:
 
 
 def technical_fallback(org_language: str = "fr") -> Policy:
-    """Technical alerts where no policy was chosen for them: the screen and the technicians, hourly."""
+    """Technical alerts where no policy was chosen for them: the screen and the technicians, hourly; again a day after."""
     title = "Technique" if org_language == "fr" else "Technical"
     targets = (Target(channel="console"), Target(role="technician"))
-    return Policy("technical", title, 0, 1, (Step(3_600_000, targets),))
+    return Policy("technical", title, 86_400_000, 1, (Step(3_600_000, targets),))
 
 
 def dump(policy: Policy) -> str:
