@@ -372,7 +372,7 @@ class Engine:
             if alert is None or alert.org != org:
                 raise NotFound("there is no such alert")
             person = people.person(conn, person_id)
-            if person is None or person.org != org or not rights.may(person.role, action):
+            if person is None or person.org != org or not rights.may(person.role, action, alert.category):
                 raise Forbidden
             return self.outbox.apply(conn, alert, event, self.clock.now_ms())
 

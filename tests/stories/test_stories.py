@@ -4,6 +4,7 @@ import pytest
 from backend_rig import ACCEPTED, ORG, SCREEN, Post, Rig, steps, who
 from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.domain.policies import Target
+from tocsin_backend.errors import Forbidden
 
 ANNE, BOB, CARL, POLICE = "https://anne/", "https://bob/", "carl@x.fr", "https://police/"
 
@@ -335,3 +336,16 @@ def test_a_post_that_falls_silent_after_its_technical_alert_was_taken_is_told_ag
     town.run(600_000)
     assert (town.alert(alert).status, town.alert(alert).epoch, town.alert(alert).subject) == ("raised", 2, "lost")
     assert town.told()["tom@x.fr", "notify"] == 1
+
+
+def test_a_technician_takes_and_closes_technical_alerts_and_no_call(town: Rig, post: Post) -> None:
+    town.person("tom", role="technician", email="tom@x.fr")
+    call = post.press()["alert"]
+    with pytest.raises(Forbidden):
+        answer(town, call, "tom")
+    with pytest.raises(Forbidden):
+        close(town, call, "tom")
+    post.event("ack-rejected", why="older", count=1)
+    [(technical,)] = town.sql("SELECT id FROM alert WHERE category='technical'")
+    assert answer(town, technical, "tom") == "won"
+    assert close(town, technical, "tom", "technical") == "closed"

@@ -210,8 +210,8 @@ class Console:
             next_people=views.next_people(alert, language, logins),
             reasons=views.reasons(alert, language),
             chosen_reason=request.query_params.get("reason", ""),
-            may_take=rights.may(who.person.role, "answer"),
-            may_close=rights.may(who.person.role, "close"),
+            may_take=rights.may(who.person.role, "answer", alert.category),
+            may_close=rights.may(who.person.role, "close", alert.category),
             **self.frame(who, request, frame, ""),
         )
         page.headers["ETag"] = tag

@@ -3,12 +3,16 @@
 RIGHTS: dict[str, frozenset[str]] = {
     "administrator": frozenset({"see", "answer", "close", "escalate", "write-policies", "see-evidence"}),
     "supervisor": frozenset({"see", "answer", "close", "escalate"}),
-    "technician": frozenset({"see", "see-evidence"}),
+    "technician": frozenset({"see", "answer-technical", "close-technical", "see-evidence"}),
     "observer": frozenset({"see"}),
 }
 ROLES = tuple(RIGHTS)
 
 
-def may(role: str, action: str) -> bool:
-    """Whether a role gives the right to an action; an unknown role gives none."""
-    return action in RIGHTS.get(role, frozenset())
+def may(role: str, action: str, category: str = "technical") -> bool:
+    """Whether a role gives the right to an action; an unknown role gives none.
+
+    `category` of the alert it is about; without one, whether there is any alert that the role may do it to.
+    """
+    rights = RIGHTS.get(role, frozenset())
+    return action in rights or f"{action}-{category}" in rights
