@@ -6,11 +6,14 @@ import sys
 class Stand:
     """What stands for a module of the board."""
 
+    NVS = None
+
     @staticmethod
     def const(value):
         return value
 
 
+sys.modules["esp32"] = Stand
 if sys.implementation.name == "cpython":
     sys.modules["micropython"] = sys.modules["machine"] = Stand
     sys.modules["tocsin_esp32.clock"] = Stand  # time has no ticks there
@@ -40,12 +43,34 @@ class Flash:
     def remove(self, path):
         self.names.remove(path[len(journal.FOLDER) :])
 
+    def urandom(self, count):
+        return b"\x01" * count
+
+
+class Written:
+    """A file that can be written; what the last one holds."""
+
+    text = ""
+
+    def __init__(self, *arguments):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+    def write(self, text):
+        Written.text = text
+
 
 def absent(*arguments):
     raise OSError(2)
 
 
-def load(flash, boot):
+def load(flash, boot, opens=absent):
+    recovery.open = opens
     journal.os = recovery.os = flash
     journal.open = absent  # a press whose content did not survive is still one
     kept = journal.Journal(boot, "call")
@@ -72,6 +97,19 @@ def test_a_boot_that_cannot_read_flash_expects_presses_there():
         pass
     flash.readable = 1000
     assert kept.next_pending((0, 0)) == (2, 1)
+
+
+def test_presses_of_a_counter_that_stepped_at_random_are_kept_and_stepped_over():
+    flash = Flash(["p-40000-2", "p-40000-3", "p-9-1", "o-40100-4-1-1", "p-99999999999-1"])
+    kept, found, waiting = load(flash, 10, Written)
+    assert sorted(found) == [(9, 1), (40000, 2), (40000, 3), (40100, 4)]
+    assert waiting == 0
+    assert (kept.boot, Written.text) == (40101, "40101")
+    assert flash.names == ["p-40000-2", "p-40000-3", "p-9-1", "o-40100-4-1-1"]
+    kept, found, _ = load(flash, 10)
+    assert kept.boot == 40101 + 0x0101, "at random again, where nothing can be written"
+    kept, _, _ = load(flash, 40101)
+    assert kept.boot == 40101
 
 
 class SlowNames:

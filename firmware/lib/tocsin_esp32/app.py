@@ -42,7 +42,7 @@ class App:
             facts["credentials"],
             tuple([Button(*[row[key] for key in BUTTON]) for row in inputs]),
             tuple([bool(row["silent"]) for row in inputs]),
-            facts["boot"],
+            self._journal.boot,
             facts["held"],
             facts["waiting"],
             facts["info"],

@@ -21,7 +21,7 @@ class Journal:
     """Every method that writes returns whether the flash did it; none raises OSError."""
 
     def __init__(self, boot: int, default_input: str) -> None:
-        self._boot = boot
+        self.boot = boot  # recovery raises it above any that is found
         self._default_input = default_input
 
     def keep(self, press: Press) -> bool:
@@ -65,7 +65,7 @@ class Journal:
                 content = json.loads(data[8:])
         except (OSError, ValueError):
             pass  # torn: the defaults stand
-        restored = numbers[0] != self._boot
+        restored = numbers[0] != self.boot
         made_ms = 0 if restored else content[5]
         press = Press(numbers[0], numbers[1], made_ms, content[2], content[3], content[0], content[1], bool(content[4]))
         press.restored = restored
