@@ -7,7 +7,8 @@ press_to_dispatch_beats500   the same while 500 other devices beat, 500 beats a 
 contact_to_sent              the contact of a virtual board closes -> its lamp shows *sent*; the debounce is included
 
 Ours and the floor's samples alternate, 50 ms apart, on the same broker; each press comes from a device of its own, so
-that each makes an alert; it has beaten once before, as a post in service has. The clock is CLOCK_MONOTONIC, one for all processes.
+that each makes an alert; it has beaten once before, as a post in service has. The clock is CLOCK_MONOTONIC, one for
+all processes.
 """
 
 import argparse
