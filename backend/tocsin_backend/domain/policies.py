@@ -212,7 +212,7 @@ def fallback(org_language: str = "fr") -> Policy:
 
 
 def technical_fallback(org_language: str = "fr") -> Policy:
-    """Technical alerts where no policy was chosen for them: the screen and the technicians, hourly; again a day after."""
+    """Technical alerts where no policy was chosen for them: screen and technicians, hourly; daily once taken."""
     title = "Technique" if org_language == "fr" else "Technical"
     targets = (Target(channel="console"), Target(role="technician"))
     return Policy("technical", title, 86_400_000, 1, (Step(3_600_000, targets),))
