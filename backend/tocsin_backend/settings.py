@@ -161,9 +161,7 @@ class Settings:
         metadata=row("127.0.0.0/8,::1/128", _networks, "Networks that may read /metrics.")
     )
     evidence_max: int = field(
-        metadata=row(
-            "100000", _whole(100, 10_000_000), "Refused frames kept as evidence; past it the oldest go."
-        )
+        metadata=row("100000", _whole(100, 10_000_000), "Refused frames kept as evidence; past it the oldest go.")
     )
     log_level: str = field(metadata=row("info", _one_of("debug", "info", "warning", "error"), "How much is logged."))
 
