@@ -1,8 +1,13 @@
 """What every test shares: nothing is skipped in CI, and a leftover thread or process fails the test that left it."""
 
 import os
+import signal
 
 import pytest
+
+# A run in a shell's background inherits an ignored Ctrl-C, and so would every program under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,8 +1,10 @@
 """A supervisor's watch in a real browser: order, taking, closing, refusals, focus, layout, language."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
-from system import DESK, PASSWORD, PHONE
+from system import DESK, PASSWORD, PHONE, until
 
 pytestmark = pytest.mark.browser
 
@@ -67,9 +69,13 @@ def test_c16_two_supervisors_at_once_make_one_owner(desks, system):
     pages = {"Camille Roux": desks.page("camille"), "Alex Martin": desks.page("alex")}
     for page in pages.values():
         expect(take_button(page, alert_id)).to_be_visible()
-    at_ms = pages["Camille Roux"].evaluate("() => Date.now() + 400")
+    held = []
     for page in pages.values():
-        take_button(page, alert_id).evaluate("(b, at) => { setTimeout(() => b.click(), at - Date.now()); }", at_ms)
+        page.route(re.compile(r"/take$"), held.append)
+        take_button(page, alert_id).click()
+    until(lambda: [page.wait_for_timeout(20) for page in pages.values()] and len(held) == 2, 10, "both have asked")
+    for request in held:
+        request.continue_()
     for page in pages.values():
         expect(row(page, alert_id)).to_have_attribute("data-group", "taken")
     owner = system.alert(alert_id)["answered_by"]
