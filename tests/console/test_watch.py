@@ -71,7 +71,7 @@ def test_c16_two_supervisors_at_once_make_one_owner(desks, system):
         expect(take_button(page, alert_id)).to_be_visible()
     held = []
     for page in pages.values():
-        page.route(re.compile(r"/take$"), held.append)
+        page.route(re.compile(r"/take$"), lambda route: held.append(route))
         take_button(page, alert_id).click()
     until(lambda: [page.wait_for_timeout(20) for page in pages.values()] and len(held) == 2, 10, "both have asked")
     for request in held:
