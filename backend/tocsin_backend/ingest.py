@@ -356,7 +356,7 @@ class Ingest:
             changes = self.outbox.raise_or_count(conn, newest, self._press(frame, alert_id), now_ms, place)
             assert changes.alert is not None
             assert changes.alert.id == alert_id
-            signals.add_ledger(conn, signal, ledger)
+            signals.add_ledger(conn, signal, ledger, message["mode"])
             word, epoch = acks.word(changes.alert.status, changes.alert.silent), changes.alert.epoch
         elif frame.channel == "event":
             self._event(conn, frame, signal, now_ms)

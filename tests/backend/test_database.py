@@ -32,7 +32,9 @@ def one(conn: Connection, text: str) -> object:
 def add_org(name: str):  # type: ignore[no-untyped-def]
     def job(conn: Connection) -> str:
         conn.exec_driver_sql(
-            "INSERT INTO organisation (id, name, language, created_ms) VALUES (?, 'x', 'fr', 1)", (name,)
+            "INSERT INTO organisation (id, name, language, timezone, sms_route, created_ms) "
+            "VALUES (?, 'x', 'fr', 'Europe/Paris', 'provider', 1)",
+            (name,),
         )
         notes(conn).alerts.add(name)
         return name

@@ -123,12 +123,14 @@ class Alert:
     """The row of an alert: the fields of the table `alert`, by the same names. Instants and spans in ms."""
 
     id: str
-    org: str
-    site: str
-    device: str
+    org: str  # whose people are told
+    device_org: str  # whose device it is: `org`, except where another organisation was told
+    site: str  # "": technical, and about no place
+    device: str  # "": technical, and about no device
     category: str
     mode: str
     silent: bool
+    scenario: str  # PPMS: attack, shelter, evacuate; else ""
     dedup: str
     status: str
     condition: str
@@ -139,6 +141,13 @@ class Alert:
     span_ms: int  # how far ahead due was set
     unanswered: bool
     presses: int
+    severity: int  # 0, and one more at each run of presses that the policy names
+    recent: str  # instants of the newest presses, joined by commas
+    progress: str  # what whoever answered last said: "", en-route, on-site, needs-help
+    close_asked_by: int | None  # the first of the two people who close a silent or threat alert
+    close_asked_reason: str | None
+    window_id: int | None  # the drill it belongs to
+    about_id: str | None  # the alert of another organisation that this one speaks of
     raised_ms: int
     reopened_ms: int | None
     answered_ms: int | None

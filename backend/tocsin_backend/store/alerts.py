@@ -26,7 +26,7 @@ _mutable = tuple(
     in (
         "status", "condition", "epoch", "pass_", "step", "due_ms", "span_ms", "unanswered", "presses", "reopened_ms",
         "answered_ms", "answered_by", "closed_ms", "closed_by", "reason", "subject", "lamp", "timeline_seq",
-        "timeline_hash",
+        "timeline_hash", "severity", "recent", "progress", "close_asked_by", "close_asked_reason",
     )
 )  # fmt: skip
 _update = Prepared(
@@ -34,6 +34,7 @@ _update = Prepared(
 )
 _get = Prepared(select(*_columns).where(_alert.c.id == bindparam("key")))
 _silent, _unanswered = NAMES.index("silent"), NAMES.index("unanswered")
+_site, _device = NAMES.index("site"), NAMES.index("device")  # NULL where the domain says ""
 _newest = Prepared(
     select(*_columns)
     .where(_alert.c.dedup == bindparam("dedup"))
@@ -86,6 +87,7 @@ def _alert_of(row: tuple[Any, ...] | None) -> Alert | None:
         return None
     values = list(row)
     values[_silent], values[_unanswered] = bool(values[_silent]), bool(values[_unanswered])
+    values[_site], values[_device] = values[_site] or "", values[_device] or ""
     return Alert(*values)
 
 
@@ -103,7 +105,8 @@ def rows(conn: Connection, alert: Alert) -> escalation.Rows:
 
 def add(conn: Connection, alert: Alert) -> None:
     """Store a new alert."""
-    _insert.run(conn, {name: getattr(alert, name) for name in NAMES})
+    values = {name: getattr(alert, name) for name in NAMES}
+    _insert.run(conn, values | {"site": alert.site or None, "device": alert.device or None})
 
 
 def save(conn: Connection, alert: Alert) -> None:

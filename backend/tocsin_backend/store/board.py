@@ -160,8 +160,8 @@ def _alerts() -> Select[Any]:
             func.coalesce(notices.c.reached, 0).label("reached"),
             func.coalesce(notices.c.failed, 0).label("failed"),
         )
-        .join(_site, (_site.c.org == _alert.c.org) & (_site.c.id == _alert.c.site))
-        .join(_device, (_device.c.org == _alert.c.org) & (_device.c.id == _alert.c.device))
+        .outerjoin(_site, (_site.c.org == _alert.c.device_org) & (_site.c.id == _alert.c.site))
+        .outerjoin(_device, (_device.c.org == _alert.c.device_org) & (_device.c.id == _alert.c.device))
         .outerjoin(_person, _person.c.id == _alert.c.answered_by)
         .outerjoin(_closer, _closer.c.id == _alert.c.closed_by)
         .outerjoin(notices, notices.c.alert_id == _alert.c.id)

@@ -95,7 +95,7 @@ class Signal:
 _names = tuple(field.name for field in fields(Signal))
 _hops = tuple(field.name for field in fields(Ledger))
 _insert = Prepared(lambda name: insert_or_nothing(_signal, name), _names)
-_insert_ledger = Prepared(insert(_ledger), ("org", "device", "b", "n", "alert_id", *_hops))
+_insert_ledger = Prepared(insert(_ledger), ("org", "device", "b", "n", "alert_id", "mode", *_hops))
 
 
 def add(conn: Connection, signal: Signal) -> bool:
@@ -136,10 +136,10 @@ def newest_presses(conn: Connection, alert_id: str, limit: int) -> list[tuple[in
     return [(row[0], row[1] % VARIANT) for row in conn.execute(_presses, {"key": alert_id, "limit": limit})]
 
 
-def add_ledger(conn: Connection, signal: Signal, ledger: Ledger) -> None:
-    """Open the ledger of a press."""
+def add_ledger(conn: Connection, signal: Signal, ledger: Ledger, mode: str) -> None:
+    """Open the ledger of a press: real, drill or probe."""
     key = {"org": signal.org, "device": signal.device, "b": signal.b, "n": signal.n, "alert_id": signal.alert_id}
-    _insert_ledger.run(conn, {**key, **{name: getattr(ledger, name) for name in _hops}})
+    _insert_ledger.run(conn, {**key, "mode": mode, **{name: getattr(ledger, name) for name in _hops}})
 
 
 def handed(conn: Connection, alert_id: str, at_ms: int) -> None:

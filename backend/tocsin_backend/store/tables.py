@@ -48,7 +48,10 @@ class Organisation(SQLModel, table=True):
     id: str = Field(primary_key=True, max_length=32)
     name: str
     language: str = "fr"
+    timezone: str = "Europe/Paris"
+    parent: str | None = Field(default=None, foreign_key="organisation.id", max_length=32)  # told of what is unanswered
     technical_policy: str | None = None  # the policy of technical alerts; None: the built-in one
+    sms_route: str = "provider"  # how its short messages leave: provider, or gateway:<id>, that gateway's modem
     created_ms: int = _given_ms()
 
 
@@ -107,6 +110,7 @@ class Device(SQLModel, table=True):
         ForeignKeyConstraint(["org", "policy"], ["policy.org", "policy.id"]),
         _in("presence", "never", "alive", "late", "lost"),
         Index("ix_device_expected", "expected_by_ms"),
+        Index("ix_device_probe", "probe_by_ms"),
     )
     org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
     id: str = Field(primary_key=True, max_length=32)
@@ -127,6 +131,14 @@ class Device(SQLModel, table=True):
     ended: bool = False  # the session's will, or its planned end, was received
     last_seen_ms: int | None = _ms()
     expected_by_ms: int | None = _ms()
+    # probes, domain/probes.py
+    probe_every_ms: int = 86_400_000  # at most 3 days (EN 81-28)
+    probe_by_ms: int | None = _ms()  # the next probe must have come by then; None: it has never been heard
+    probe_ms: int | None = _ms()  # the last probe that went the whole way
+    drill_ms: int | None = _ms()  # the last press in a drill
+    # commands, siren and lamp test: what a signed command must quote
+    nonce: str = ""  # of the current session, from its birth
+    command_c: int = Field(default=0, sa_type=BIG)  # the counter of the last command sent
     # what it last said
     gateway: str | None = None  # the one that last forwarded for it
     boot: int = 0
@@ -185,17 +197,201 @@ class ContactMethod(SQLModel, table=True):
     """How a person is reached by one channel."""
 
     __tablename__ = "contact_method"
-    __table_args__ = (_in("channel", "webhook", "email"),)
+    __table_args__ = (
+        _in("channel", "webhook", "email", "sms", "push"),
+        CheckConstraint("offset_ms >= 0 AND offset_ms <= 3600000", name="offset_bounded"),
+    )
     id: int | None = _id()
     person_id: int = Field(foreign_key="person.id", index=True, sa_type=BIG)
     channel: str
-    address: str  # a URL, an e-mail address
+    address: str  # a URL, an e-mail address, a telephone number (E.164), an Apprise URL (push)
     secret: str = ""  # signs a webhook's bodies
     external: bool = False  # rescuers and other organisations: never told of a drill
+    offset_ms: int = 0  # how long after the person's step this method is tried
     position: int = 0
     created_ms: int = _given_ms()
-    proven_ms: int | None = _ms()  # the last time a message was handed over
+    verified_ms: int | None = _ms()  # the person showed that the address is hers
+    proven_ms: int | None = _ms()  # the last time a message was delivered, seen or answered through it
     disabled_ms: int | None = _ms()
+
+
+class Calendar(SQLModel, table=True):
+    """Named hours of an organisation, in local time: "jour", "nuit", "vacances"; domain/calendars.py."""
+
+    __tablename__ = "calendar"
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    title: str
+    version: int
+    body: str = Field(sa_type=Text)  # canonical JSON
+    source: str = Field(default="", sa_type=Text)  # the file as it was imported
+    changed_ms: int = _given_ms()
+    changed_by: str = ""
+
+
+class Roster(SQLModel, table=True):
+    """Who is on duty when: rotations and rules in local time; domain/rosters.py."""
+
+    __tablename__ = "roster"
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    title: str
+    version: int
+    body: str = Field(sa_type=Text)  # canonical JSON
+    source: str = Field(default="", sa_type=Text)
+    changed_ms: int = _given_ms()
+    changed_by: str = ""
+
+
+class RosterOverride(SQLModel, table=True):
+    """Somebody else than the roster says, for a while: a sick leave, an exchange."""
+
+    __tablename__ = "roster_override"
+    __table_args__ = (
+        ForeignKeyConstraint(["org", "roster"], ["roster.org", "roster.id"]),
+        CheckConstraint("starts_ms < ends_ms", name="starts_before_it_ends"),
+        Index("ix_roster_override_roster", "org", "roster", "ends_ms"),
+    )
+    id: int | None = _id()
+    org: str = Field(max_length=32)
+    roster: str = Field(max_length=32)
+    starts_ms: int = _given_ms()
+    ends_ms: int = _given_ms()
+    replaces: str = ""  # a login; "": whoever is on duty
+    person: str = ""  # the login who stands in; "": nobody does, and the gap shows
+    note: str = ""
+    created_ms: int = _given_ms()
+    created_by: str = ""
+    cancelled_ms: int | None = _ms()
+
+
+class Desk(SQLModel, table=True):
+    """Where an organisation takes other organisations' alerts: a municipal police post, a gendarmerie."""
+
+    __tablename__ = "desk"
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    title: str
+    role: str = ""  # whoever has this role of `org`, or
+    roster: str = ""  # whoever is on duty there
+    created_ms: int = _given_ms()
+
+
+class Invitation(SQLModel, table=True):
+    """`org` may tell that desk of another organisation (invariant 11). No row, no notice."""
+
+    __tablename__ = "invitation"
+    __table_args__ = (ForeignKeyConstraint(["host", "desk"], ["desk.org", "desk.id"]),)
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    host: str = Field(primary_key=True, max_length=32)
+    desk: str = Field(primary_key=True, max_length=32)
+    external: bool = True  # rescuers: never told of a drill or a probe
+    created_ms: int = _given_ms()
+    revoked_ms: int | None = _ms()
+
+
+class AlarmGroup(SQLModel, table=True):
+    """Alarm outputs that move together: a target of a step; domain/alarms.py."""
+
+    __tablename__ = "alarm_group"
+    __table_args__ = (ForeignKeyConstraint(["org", "site"], ["site.org", "site.id"]),)
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    site: str = Field(max_length=32)
+    title: str
+    outputs: str = Field(sa_type=Text)  # canonical JSON: [[device, output], …]
+    created_ms: int = _given_ms()
+
+
+class Window(SQLModel, table=True):
+    """An announced drill, or maintenance that mutes technical alerts; domain/windows.py."""
+
+    __tablename__ = "site_window"
+    __table_args__ = (
+        _in("kind", "drill", "maintenance"),
+        ForeignKeyConstraint(["org", "site"], ["site.org", "site.id"]),
+        CheckConstraint("starts_ms < ends_ms", name="starts_before_it_ends"),
+        Index("ix_site_window_next", "next_ms"),
+        Index("ix_site_window_org", "org", "ends_ms"),
+    )
+    id: int | None = _id()
+    org: str = Field(foreign_key="organisation.id", max_length=32)
+    site: str | None = Field(default=None, max_length=32)  # None: every site of the organisation
+    kind: str
+    title: str
+    starts_ms: int = _given_ms()
+    ends_ms: int = _given_ms()
+    next_ms: int | None = _ms()  # when the engine looks at it next: its beginning, then its end; None: over
+    created_ms: int = _given_ms()
+    created_by: int | None = Field(default=None, foreign_key="person.id", sa_type=BIG)
+    ended_ms: int | None = _ms()  # when it really ended: at its end, or before it, by hand
+    report: str = Field(default="", sa_type=Text)  # canonical JSON, written at the end of a drill
+
+
+class TimerLateness(SQLModel, table=True):
+    """How late each kind of timer was served, a row an hour and process: counts by bound, never one row a timer."""
+
+    __tablename__ = "timer_lateness"
+    timer: str = Field(primary_key=True, max_length=32)  # alert, dispatch, lease, device, window, probe
+    hour_ms: int = Field(primary_key=True, sa_type=BigInteger)
+    owner: str = Field(primary_key=True, max_length=128)  # the engine, as in leases
+    served: int = 0
+    over: int = 0  # later than 2 s
+    total_ms: int = Field(default=0, sa_type=BigInteger)
+    max_ms: int = Field(default=0, sa_type=BigInteger)
+
+
+class Engine(SQLModel, table=True):
+    """The engines that share this database, and when each was last seen alive."""
+
+    __tablename__ = "engine"
+    owner: str = Field(primary_key=True, max_length=128)
+    started_ms: int = _given_ms()
+    beat_ms: int = _given_ms()
+    stopped_ms: int | None = _ms()
+
+
+class LinkUse(SQLModel, table=True):
+    """A signed answer link or reply code that was used: it works once; domain/replies.py."""
+
+    __tablename__ = "link_use"
+    dispatch_id: str = Field(primary_key=True, foreign_key="dispatch.id", max_length=36)
+    way: str  # link, code
+    used_ms: int = _given_ms()
+    outcome: str  # won, taken, stale, late
+
+
+class MonitoringCentre(SQLModel, table=True):
+    """A monitoring centre that receives SIA DC-09 by two paths: the target `dc09/<id>`; channels/dc09.py."""
+
+    __tablename__ = "monitoring_centre"
+    org: str = Field(primary_key=True, foreign_key="organisation.id", max_length=32)
+    id: str = Field(primary_key=True, max_length=32)
+    title: str
+    account: str
+    paths: str = Field(sa_type=Text)  # canonical JSON: [[host, port], …], the main one first
+    key: str = ""  # AES, hex; "": not encrypted
+    protocol: str = "ADM-CID"  # or SIA-DCS
+    external: bool = True
+    supervision_ms: int = 0  # how often the line is tested; 0: never
+    supervised_ms: int | None = _ms()  # the last test that was acknowledged
+    created_ms: int = _given_ms()
+
+
+class CapMessage(SQLModel, table=True):
+    """A CAP 1.2 message that was issued: an Update or a Cancel references it; channels/cap.py."""
+
+    __tablename__ = "cap_message"
+    __table_args__ = (Index("ix_cap_message_org", "org", "id"),)
+    id: int | None = _id()
+    dispatch_id: str = Field(unique=True, max_length=36)
+    org: str = Field(max_length=32)
+    alert_id: str = Field(foreign_key="alert.id", index=True, max_length=36)
+    identifier: str
+    sent: str  # ISO 8601 with offset, as in the message
+    kind: str  # Alert, Update, Cancel
+    body: str = Field(sa_type=Text)  # the XML
+    created_ms: int = _given_ms()
 
 
 class Alert(SQLModel, table=True):
@@ -210,7 +406,8 @@ class Alert(SQLModel, table=True):
         # invariant 3: closed is terminal and has no due; invariant 1: an open alert has one
         CheckConstraint("(status = 'closed') = (due_ms IS NULL)", name="open_is_due"),
         CheckConstraint("(status = 'closed') = (closed_ms IS NOT NULL)", name="closed_has_instant"),
-        ForeignKeyConstraint(["org", "device"], ["device.org", "device.id"]),
+        _in("progress", "", "en-route", "on-site", "needs-help"),
+        ForeignKeyConstraint(["device_org", "device"], ["device.org", "device.id"]),
         # invariant 2: at most one open alert per dedup key
         Index(
             "uq_alert_open_dedup",
@@ -224,12 +421,14 @@ class Alert(SQLModel, table=True):
         Index("ix_alert_org_raised", "org", "raised_ms"),
     )
     id: str = Field(primary_key=True, max_length=36)
-    org: str = Field(max_length=32)
-    site: str = Field(max_length=32)
-    device: str = Field(max_length=32)
+    org: str = Field(foreign_key="organisation.id", max_length=32)  # whose people are told
+    device_org: str = Field(max_length=32)  # whose device it is: `org`, except where another organisation was told
+    site: str | None = Field(default=None, max_length=32)  # None: technical, and about no place
+    device: str | None = Field(default=None, max_length=32)  # None: technical, and about no device
     category: str
     mode: str
     silent: bool = False
+    scenario: str = ""  # PPMS: attack, shelter, evacuate
     dedup: str
     status: str
     condition: str = "active"
@@ -240,6 +439,13 @@ class Alert(SQLModel, table=True):
     span_ms: int
     unanswered: bool = False
     presses: int
+    severity: int = 0  # raised by each run of presses that the policy names
+    recent: str = ""  # instants of the newest presses, ms, joined by commas: what severity and "stuck" are counted from
+    progress: str = ""  # what whoever answered last said of it
+    close_asked_by: int | None = Field(default=None, foreign_key="person.id", sa_type=BIG)  # two-person closing
+    close_asked_reason: str | None = None
+    window_id: int | None = Field(default=None, foreign_key="site_window.id", sa_type=BIG)  # the drill it belongs to
+    about_id: str | None = None  # the alert of another organisation that this one speaks of
     raised_ms: int = _given_ms()
     reopened_ms: int | None = _ms()
     answered_ms: int | None = _ms()
@@ -293,6 +499,7 @@ class Ledger(SQLModel, table=True):
     b: int = Field(primary_key=True, sa_type=BigInteger)
     n: int = Field(primary_key=True, sa_type=BigInteger)
     alert_id: str = Field(foreign_key="alert.id", index=True, max_length=36)
+    mode: str = "real"  # real, drill, probe: statistics never mix them
     contact_ms: int = _given_ms()
     published_ms: int = _given_ms()
     received_ms: int = _given_ms()
@@ -315,6 +522,8 @@ class Answer(SQLModel, table=True):
     person_id: int = Field(foreign_key="person.id", sa_type=BIG)
     channel: str
     at_ms: int = _given_ms()
+    progress: str = ""
+    progress_ms: int | None = _ms()
 
 
 class Dispatch(SQLModel, table=True):
@@ -323,7 +532,7 @@ class Dispatch(SQLModel, table=True):
     __tablename__ = "dispatch"
     __table_args__ = (
         Unique("alert_id", "epoch", "pass_", "step", "kind", "target", "method_id"),
-        _in("kind", "notify", "taken", "closed", "lamp"),
+        _in("kind", "notify", "taken", "closed", "info", "actuate", "lamp"),
         _in("status", "pending", "leased", "handed", "delivered", "seen", "failed", "cancelled"),
         # invariant 5: what is not terminal will be looked at
         CheckConstraint(
@@ -338,8 +547,8 @@ class Dispatch(SQLModel, table=True):
     pass_: int
     step: int
     kind: str
-    target: str  # "person:12", "console", "lamp:answered"
-    channel: str  # webhook, email, console, lamp
+    target: str  # "person:12", "console", "lamp:answered", "alarm:<group>/<device>/<output>/on"
+    channel: str  # webhook, email, sms, push, console, siren, cap, dc09, probe, lamp
     person_id: int | None = Field(default=None, foreign_key="person.id", sa_type=BIG)
     method_id: int = Field(default=0, sa_type=BIG)  # contact_method.id; 0 where the channel needs none
     class_: int
