@@ -1,7 +1,7 @@
 """From what the domain decided to rows, leased messages, lamp orders and notes: one event, inside one transaction.
 
-Everything that happens to an alert comes through `Outbox.apply`: a press (ingest.py), a person's act and a due instant
-(engine.py), the outcome of a try (engine.py), a lamp that the post confirmed (ingest.py).
+Everything that happens to an alert comes through `Outbox.apply`: a press (ingest/), a person's act and a due instant
+(engine.py), the outcome of a try (engine.py), a lamp that the post confirmed (ingest/).
 
 A notice that is due at once is leased by this process in the very transaction that decides it, and goes to its sender
 with the notes of the commit: no second commit and no timer stands before the first message (P4). No network here.

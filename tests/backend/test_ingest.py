@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from backend_rig import ORG, SCREEN, Post, Rig, steps, who
-from tocsin_backend import ingest as ingest_module
 from tocsin_backend.errors import Invalid
+from tocsin_backend.ingest import storing
 from tocsin_backend.store import enrolment, tables
 from tocsin_wire import signing, topics
 
@@ -213,14 +213,14 @@ def test_poison_is_refused_kept_and_counted_and_a_press_beside_it_is_stored(rig:
 
 def test_a_bug_of_ours_harms_no_neighbour(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     posts = [rig.post(f"bau-{number}") for number in range(5)]
-    right = ingest_module.Ingest._press
+    right = storing.Storing._press
 
-    def wrong(self: ingest_module.Ingest, frame: ingest_module.Frame, alert_id: str) -> Any:
+    def wrong(self: storing.Storing, frame: storing.Frame, alert_id: str) -> Any:
         if frame.card.device == "bau-2":
             raise KeyError("a bug")
         return right(self, frame, alert_id)
 
-    monkeypatch.setattr(ingest_module.Ingest, "_press", wrong)
+    monkeypatch.setattr(storing.Storing, "_press", wrong)
     envelopes = [post.press_envelope() for post in posts]
     answers = rig.ingest.envelopes(ORG, "gw-1", envelopes)
     assert [answer["r"] for answer in answers] == ["stored", "stored", "refused", "stored", "stored"]
@@ -231,7 +231,7 @@ def test_a_bug_of_ours_harms_no_neighbour(rig: Rig, monkeypatch: pytest.MonkeyPa
 
 
 def test_evidence_is_bounded_and_the_newest_stays(rig: Rig) -> None:
-    rig.ingest.evidence_max = 10
+    rig.ingest.refusals.evidence_max = 10
     for round_ in range(12):
         rig.ingest.envelopes(ORG, "gw-1", [{"id": 1, "topic": f"x{round_}", "frame": ""}] * 5)
         rig.settle()
@@ -239,7 +239,7 @@ def test_evidence_is_bounded_and_the_newest_stays(rig: Rig) -> None:
     assert rig.ingest.refused == {"bad-topic": 60}
     assert rig.sql("SELECT count(*) FROM evidence WHERE topic='x11'") == [(5,)]
     assert rig.sql("SELECT count(*) FROM evidence WHERE topic='x0'") == [(0,)]
-    assert rig.ingest._evidence_kept == rig.sql("SELECT count(*) FROM evidence")[0][0]
+    assert rig.ingest.refusals.kept == rig.sql("SELECT count(*) FROM evidence")[0][0]
 
 
 def test_lists_that_are_none(rig: Rig) -> None:
