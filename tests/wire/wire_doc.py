@@ -20,10 +20,10 @@ CHANNEL_MEANINGS = {
     "alert": "press, cancel, probe: towards a person",
     "event": "everything else worth keeping",
     "beat": "heartbeat: worthless when late, never queued",
-    "reply": "result of a command (no message yet in this minor)",
+    "reply": "result of a command",
     "log": "log pages, only when asked (no message yet in this minor)",
     "ack": "what became of a signal, or that the backend heard a beat",
-    "cmd": "signed, session-bound command (no message yet in this minor: ignore)",
+    "cmd": "signed, session-bound command: never retained, never obeyed late",
     "config": "desired configuration, signed and versioned (no message yet in this minor: ignore)",
 }
 
@@ -106,6 +106,28 @@ FIELD_MEANINGS = {
         "t": "epoch seconds at the backend: a device may set its clock from it",
         "why": "of `refused`: the reason",
     },
+    "cmd": {
+        "v": "minor version",
+        "id": "of the order: the same on every try, quoted by the reply (UUID)",
+        "c": "counter: above that of every command obeyed before, in any session; kept across restarts",
+        "nonce": "of your current session, from your own birth",
+        "t": "epoch seconds at the backend when this try was signed",
+        "ttl": "seconds after `t` in which it may be obeyed",
+        "do": "`alarm-on`, `alarm-off`: an output; `locate`: show yourself to a technician; `self-test`",
+        "out": "which output: a name of the device's profile; always there with `alarm-on` and `alarm-off`",
+        "sc": "scenario to be sounded, where one output knows several",
+        "mode": "`real` or `drill`",
+    },
+    "reply": {
+        **_SIGNAL,
+        "n": "sequence in this boot, shared by alert, event and reply, from 1",
+        "re": "the `id` of the command",
+        "c": "its counter",
+        "r": "`done`: it is so, and read back where there is a contact to read; `refused`: not obeyed; `failed`: tried in vain",
+        "why": "of `refused`: `nonce`, `counter`, `expired` (a try signed anew would do), `output`, `fire`, `unknown`; of `failed`: what did not move",
+        "out": "the output",
+        "state": "the output now",
+    },
     "gateway": {
         "v": "minor version",
         "st": "`ready`: somebody listens; `lost`: the gateway's Will",
@@ -186,7 +208,9 @@ def examples() -> str:
     vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
     parts = [f"Key (hex): `{vectors['key_hex']}`, key name `{vectors['kid']}`."]
     for case in vectors["good"]:
-        if case["name"].startswith(("a first press", "birth", "will", "stored", "beat", "alive", "boot", "lamp")):
+        if case["name"].startswith(
+            ("a first press", "birth", "will", "stored", "beat", "alive", "boot", "lamp", "alarm on", "done")
+        ):
             frame = bytes.fromhex(case["frame_hex"]).decode()
             parts.append(f"{case['name']}, on `{case['topic']}`:\n\n```\n{frame}\n```")
     return "\n\n".join(parts)

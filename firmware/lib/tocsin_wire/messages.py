@@ -34,6 +34,9 @@ SCHEMA = {
     + "lag:count free:count blk?:count rej:count lines:lines t:seconds q:ntp|gw|rtc|none",
     "ack": "v:minor re:text24 r:stored|fallback|answered|closed|refused|alive e?:ordinal al?:text36 s?:text24 "
     + "i?:ordinal t?:seconds why?:text32",
+    "cmd": "v:minor id:text36 c:ordinal nonce:text32 t:seconds ttl:lifetime do:alarm-on|alarm-off|locate|self-test "
+    + "out?:name sc?:attack|shelter|evacuate|all-clear mode:real|drill",
+    "reply": _SIGNAL + "re:text36 c:ordinal r:done|refused|failed why?:text32 out?:name state?:on|off|unknown",
     "gateway": "v:minor st:ready|lost t?:seconds",
 }
 RULES: "dict[str, tuple[object, ...] | str]" = {
@@ -44,6 +47,7 @@ RULES: "dict[str, tuple[object, ...] | str]" = {
     "epoch": (INT, 0, 2**31),
     "seconds": (INT, 0, 2**40),
     "latency": (INT, -1, MAX_INT),
+    "lifetime": (INT, 1, 3600),
     "rssi": (INT, -200, 0),
     "supply": (INT, 0, 60000),
     "flag": (INT, 0, 1),
@@ -51,6 +55,8 @@ RULES: "dict[str, tuple[object, ...] | str]" = {
     "lines": LINES,
 }
 LINE_STATES = ("idle", "pressed", "open", "short", "fault")
+# Why a device refuses a command that it would obey if it were signed anew: another nonce, a counter used before, too old.
+FRESHNESS = ("nonce", "counter", "expired")
 BEAT = "beat"  # the `re` of an ack that quotes a beat instead of a signal
 
 
@@ -136,6 +142,9 @@ def check(channel: str, message: "dict[str, object]") -> None:
             raise WireError("bad-schema", "%s: field %r cannot be %r" % (channel, name, value))
     if "s" in message:
         parse_session(str(message["s"]))
+    if channel == "cmd" or channel == "reply":
+        _check_command(channel, message)
+        return
     reference = message.get("re")
     if reference is not None and reference != BEAT:
         parse_signal_id(str(reference))
@@ -145,6 +154,15 @@ def check(channel: str, message: "dict[str, object]") -> None:
         raise WireError("bad-schema", "ack: an `alive` quotes the beat's `s` and `i`")
     if channel == "event" and message["k"] == "lamp" and not ("re" in message and "r" in message and "lat" in message):
         raise WireError("bad-schema", "event: a `lamp` has `re`, `r` and `lat`")
+
+
+def _check_command(channel: str, message: "dict[str, object]") -> None:
+    """What the rules of single fields do not say of a command and its reply."""
+    for name in ("id", "nonce", "re"):
+        if message.get(name) == "":
+            raise WireError("bad-schema", "%s: field %r is empty" % (channel, name))
+    if channel == "cmd" and message["do"] in ("alarm-on", "alarm-off") and "out" not in message:
+        raise WireError("bad-schema", "cmd: an alarm command names its output")
 
 
 def seal(topic: str, message: "dict[str, object]", kid: str, key: bytes) -> bytes:
