@@ -55,7 +55,7 @@ RULES: "dict[str, tuple[object, ...] | str]" = {
     "lines": LINES,
 }
 LINE_STATES = ("idle", "pressed", "open", "short", "fault")
-# Why a device refuses a command that it would obey if it were signed anew: another nonce, a counter used before, too old.
+# Why a device refuses a command that it would obey if it were signed anew: foreign nonce, counter used before, too old.
 FRESHNESS = ("nonce", "counter", "expired")
 BEAT = "beat"  # the `re` of an ack that quotes a beat instead of a signal
 
