@@ -65,7 +65,7 @@ targets = []
 targets = [
   { person = "nobody" }, { person = "c.mute" }, { person = "b.durand", channels = ["webhook"] },
   { person = "a.martin", role = "supervisor" }, { role = "technician" }, { role = "king" }, { channel = "email" },
-  { person = "a.martin", channels = [] }, { person = "a.martin", channels = ["push"] }, "a.martin", {},
+  { person = "a.martin", channels = [] }, { person = "a.martin", channels = ["pager"] }, "a.martin", {},
 ]
 """
     assert faults(text) == [
@@ -83,10 +83,10 @@ targets = [
         "step[1].targets[3]: must name exactly one of person, role, channel",
         "step[1].targets[4].role: nobody reachable has the role 'technician'",
         f"step[1].targets[5].role: 'king' is not a role; roles: {', '.join(ROLES)}",
-        "step[1].targets[6].channel: 'email' reaches nobody by itself; here: console",
+        "step[1].targets[6].channel: 'email' reaches nobody by itself; here: console, cap",
         "step[1].targets[7].channels: must be a list of at least one channel",
-        "step[1].targets[8].channels: 'push' is not a channel to a person; here: webhook, email",
-        "step[1].targets[8].person: 'a.martin' cannot be reached by push: no such contact method",
+        "step[1].targets[8].channels: 'pager' is not a channel to a person; here: webhook, email, sms, push",
+        "step[1].targets[8].person: 'a.martin' cannot be reached by pager: no such contact method",
         "step[1].targets[9]: must be a table: { person = … }, { role = … } or { channel = … }",
         "step[1].targets[10]: must name exactly one of person, role, channel",
     ]

@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from .rights import ROLES
 
@@ -33,25 +33,37 @@ MAX_PASSES: Final = 9
 MAX_TARGETS: Final = 50
 MIN_TIMEOUT_S: Final = 30
 MAX_TIMEOUT_S: Final = 7 * 86_400
-PERSONAL_CHANNELS: Final = ("webhook", "email")  # reach one person
-SHARED_CHANNELS: Final = ("console",)  # reach whoever is there
+PERSONAL_CHANNELS: Final = ("webhook", "email", "sms", "push")  # reach one person
+SHARED_CHANNELS: Final = ("console", "cap")  # reach whoever is there; and dc09/<centre>
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Exactly one of person (a login), role or channel. `channels` narrows a person's or a role's contact methods."""
+    """Exactly one of person (a login), role, channel, roster, desk ("host/desk") or alarms (an alarm group).
+
+    `channels` narrows the contact methods of the people it means. The target counts only in the hours of the calendar
+    `during`, and not in those of `not_during`; owed.py.
+    """
 
     person: str = ""
     role: str = ""
     channel: str = ""
     channels: tuple[str, ...] = ()
+    roster: str = ""
+    desk: str = ""
+    alarms: str = ""
+    during: str = ""
+    not_during: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """`answers`: how many different people must answer before the alert counts as answered."""
+
     delay_ms: int
     targets: tuple[Target, ...]
+    answers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,10 @@ class Policy:
     answer_timeout_ms: int
     passes: int
     steps: tuple[Step, ...]
+    severity_presses: int = 0  # so many presses within `severity_within_ms` raise the severity by one; 0: never
+    severity_within_ms: int = 0
+    drill: bool = False  # made for drills: nothing external may be in it
+    clear_closes: bool = False  # technical: cleared, the alert closes without an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,54 +234,55 @@ def technical_fallback(org_language: str = "fr") -> Policy:
     return Policy("technical", title, 86_400_000, 1, (Step(3_600_000, targets),))
 
 
+def probe() -> Policy:
+    """The policy of a probe: the sink that counts it, and nobody."""
+    return Policy("probe", "Probe", 60_000, 1, (Step(60_000, (Target(channel="probe"),)),), clear_closes=True)
+
+
+_TARGET: Final = ("person", "role", "channel", "channels", "roster", "desk", "alarms", "during", "not_during")
+
+
 def dump(policy: Policy) -> str:
-    """The canonical JSON of a policy: what an alert freezes and a version stores."""
-    steps = [
-        {
-            "delay_ms": step.delay_ms,
-            "targets": [
-                {
-                    name: value
-                    for name, value in (
-                        ("person", target.person),
-                        ("role", target.role),
-                        ("channel", target.channel),
-                        ("channels", list(target.channels)),
-                    )
-                    if value
-                }
-                for target in step.targets
-            ],
-        }
-        for step in policy.steps
-    ]
-    body = {
+    """The canonical JSON of a policy: what an alert freezes and a version stores. Defaults are left out."""
+    steps: list[dict[str, object]] = []
+    for step in policy.steps:
+        targets = [
+            {name: getattr(target, name) for name in _TARGET if getattr(target, name)} for target in step.targets
+        ]
+        more = {} if step.answers == 1 else {"answers": step.answers}
+        steps.append({"delay_ms": step.delay_ms, "targets": targets, **more})
+    body: dict[str, object] = {
         "id": policy.id,
         "title": policy.title,
         "answer_timeout_ms": policy.answer_timeout_ms,
         "passes": policy.passes,
         "steps": steps,
     }
+    for name in ("severity_presses", "severity_within_ms", "drill", "clear_closes"):
+        if getattr(policy, name):
+            body[name] = getattr(policy, name)
     return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 @lru_cache(maxsize=512)
 def load(text: str) -> Policy:
-    """The policy in what `dump` wrote."""
+    """The policy in what `dump` wrote, by this version or an older one."""
     body = json.loads(text)
     steps = tuple(
-        Step(
-            step["delay_ms"],
-            tuple(
-                Target(
-                    target.get("person", ""),
-                    target.get("role", ""),
-                    target.get("channel", ""),
-                    tuple(target.get("channels", ())),
-                )
-                for target in step["targets"]
-            ),
-        )
-        for step in body["steps"]
+        Step(step["delay_ms"], tuple(map(_target, step["targets"])), step.get("answers", 1)) for step in body["steps"]
     )
-    return Policy(body["id"], body["title"], body["answer_timeout_ms"], body["passes"], steps)
+    return Policy(
+        body["id"],
+        body["title"],
+        body["answer_timeout_ms"],
+        body["passes"],
+        steps,
+        body.get("severity_presses", 0),
+        body.get("severity_within_ms", 0),
+        body.get("drill", False),
+        body.get("clear_closes", False),
+    )
+
+
+def _target(body: dict[str, Any]) -> Target:
+    return Target(**(body | {"channels": tuple(body.get("channels", ()))}))
