@@ -390,6 +390,7 @@ class CapMessage(SQLModel, table=True):
     identifier: str
     sent: str  # ISO 8601 with offset, as in the message
     kind: str  # Alert, Update, Cancel
+    state: str  # what it says of the alert, domain/cap.py: two messages never say the same
     body: str = Field(sa_type=Text)  # the XML
     created_ms: int = _given_ms()
 

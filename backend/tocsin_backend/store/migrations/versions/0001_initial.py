@@ -478,6 +478,7 @@ def upgrade() -> None:
         sa.Column("identifier", sa.String(), nullable=False),
         sa.Column("sent", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["alert_id"], ["alert.id"], name=op.f("fk_cap_message_alert_id")),
