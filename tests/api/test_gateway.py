@@ -215,11 +215,10 @@ def test_the_lamp_order_comes_down_at_once_until_it_is_acknowledged(house, alert
     stream = Downlink(house)
     stream.start()
     stream.wait_for(lambda: stream.alive > 0)
-    began = time.monotonic()
     answer = house.ask("POST", f"/api/v1/alerts/{alert_id}/answer", "supervisor-demo", json={"epoch": 1})
     assert answer.json()["outcome"] == "won"
     stream.wait_for(lambda: any(ack_of(house, row)["r"] == "answered" for row in stream.rows))
-    assert time.monotonic() - began < 2
+    assert stream.alive == 1, "no heartbeat had to pass first"
     # another stream resumes where the last acknowledged row was
     newest = stream.rows[-1]["id"]
     resumed = Downlink(house, after=newest - 1)
@@ -250,7 +249,7 @@ def test_a_bad_acknowledgement_is_refused(house, upto):
 
 
 def test_connections_have_no_nagle_delay(house):
-    """A kept connection answers 40 envelopes in far less than 40 delayed acknowledgements of 40 ms."""
+    """A kept connection answers faster than a delayed acknowledgement, 40 ms on Linux, would let it."""
     host, port = house.url.removeprefix("http://").split(":")
     body = json.dumps({"envelopes": []}).encode()
     head = (
@@ -259,9 +258,12 @@ def test_connections_have_no_nagle_delay(house):
     ).encode()
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        began = time.monotonic()
+        took_s = []
         for _ in range(40):
+            began = time.monotonic()
             raw.sendall(head)  # head and body apart, as http.client sends them
             raw.sendall(body)
             assert raw.recv(65536).startswith(b"HTTP/1.1 200")
-    assert time.monotonic() - began < 1.0
+            took_s.append(time.monotonic() - began)
+    # The kernel acknowledges the first packets at once; and a busy machine delays some answers, never most.
+    assert sorted(took_s[20:])[5] < 0.03

@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -222,14 +221,10 @@ def test_500_presses_at_once_share_their_commits(rig: Rig) -> None:
     envelopes = [post.press_envelope() for post in posts]
     rig.settle()
     commits = rig.database.figures.commits
-    began = time.perf_counter()
     answers = rig.ingest.envelopes(ORG, "gw-1", envelopes)
-    took_ms = (time.perf_counter() - began) * 1000
     assert {answer["r"] for answer in answers} == {"stored"}
     assert len({answer["alert"] for answer in answers}) == 500
     assert rig.database.figures.commits - commits <= 3
-    # 430 ms on a busy two-core machine; a commit each would be 1,400 ms there, an ORM session each 2,000.
-    assert took_ms < 3_000, took_ms
 
 
 def test_closing_commits_what_is_queued(tmp_path: Path) -> None:

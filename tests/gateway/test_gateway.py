@@ -12,7 +12,7 @@ import time
 import pytest
 from conftest import ACK, ALERT, BEAT, EVENT, OTHER_POST, POST, STATE, WATCH, wait_for, write_credentials
 from fake_backend import reply
-from tocsin_gateway import beats, forwarding, mqtt_link
+from tocsin_gateway import beats, forwarding, mqtt_link, uplink
 from tocsin_gateway import intake as intake_module
 from tocsin_gateway.app import App
 from tocsin_gateway.settings import read_credentials, read_settings
@@ -151,24 +151,29 @@ def test_a_backend_that_hangs_up_or_goes_away_is_found_again(broker, make_app, b
     backend.wait(lambda: (ALERT, b"press") in backend.seen)
 
 
-def test_a_backend_that_hangs_on_events_delays_no_press(broker, make_app, backend, enter):
-    release = threading.Event()
+def test_a_backend_that_hangs_on_events_delays_no_press(broker, make_app, backend, enter, monkeypatch):
+    """The press is there while the event still hangs, and the gateway has not given that up."""
+    monkeypatch.setattr(uplink, "ANSWER_WITHIN_MS", 120_000)
+    hanging, release = threading.Event(), threading.Event()
+
+    def wait_there(handler):
+        hanging.set()
+        release.wait(100)
+        reply(handler, 503, b"{}")
 
     def hang(kind, document):
-        if kind == "envelopes" and document["envelopes"][0]["topic"] == EVENT:
-            return lambda handler: (release.wait(8), reply(handler, 503, b"{}"))
-        return None
+        return wait_there if kind == "envelopes" and document["envelopes"][0]["topic"] == EVENT else None
 
     backend.behave = hang
     make_app(broker)
     post = enter(broker, POST)
     post.publish(EVENT, b"event")
-    time.sleep(0.1)
-    began = time.monotonic()
+    assert hanging.wait(30)
     post.publish(ALERT, b"press")
-    backend.wait(lambda: (ALERT, b"press") in backend.seen, 2)
-    assert time.monotonic() - began < 0.5
-    release.set()
+    try:
+        backend.wait(lambda: (ALERT, b"press") in backend.seen)
+    finally:
+        release.set()
 
 
 def test_a_press_overtakes_five_thousand_waiting_events(nats, make_app, backend, enter, monkeypatch):
@@ -181,10 +186,8 @@ def test_a_press_overtakes_five_thousand_waiting_events(nats, make_app, backend,
     for number in range(5_000):
         post.send_publish(EVENT, b"event %d" % number)
     wait_for(lambda: app.describe()["spooled"] >= 5_000, 30, "5,000 spooled events")
-    began = time.monotonic()
     post.send_publish(ALERT, b"press")
-    backend.wait(lambda: (ALERT, b"press") in backend.seen, 5)
-    assert time.monotonic() - began < 0.5
+    backend.wait(lambda: (ALERT, b"press") in backend.seen)
     assert backend.frames() == [b"press"]
     backend.behave = lambda kind, document: None
     backend.wait(lambda: len(backend.seen) == 5_001, 40)
@@ -218,11 +221,9 @@ def test_what_the_backend_refuses_is_quarantined_with_its_reason_and_blocks_noth
     backend.refuse = {EVENT: "bad-signature"}
     app = make_app(any_broker)
     post = enter(any_broker, POST)
-    began = time.monotonic()
     post.publish(EVENT, b"{" * 900)
     post.publish(ALERT, b"press")
     backend.wait(lambda: (ALERT, b"press") in backend.seen)
-    assert time.monotonic() - began < 1.0
     wait_for(lambda: app.describe()["quarantined"] == 1, 30, "the quarantine")
     wait_for(lambda: app.describe()["spooled"] == 0, 30, "an empty spool")
     with sqlite3.connect(app._settings.data / "spool.db") as conn:
@@ -236,10 +237,9 @@ def test_a_monster_goes_up_cut_and_the_next_press_is_not_delayed(any_broker, mak
     post = enter(any_broker, POST)
     post.publish(EVENT, b"x" * 60_000)
     post.publish(ALERT, b"x" * (MAX_RECEIVED + 1))
-    began = time.monotonic()
     post.publish(ALERT, b"press")
     backend.wait(lambda: len(backend.seen) == 3)
-    assert time.monotonic() - began < 0.5
+    assert not any(name.startswith("uplink_") for name in app.counts.now()), "nothing failed, nothing was tried twice"
     assert {len(frame) for frame in backend.frames()} == {MAX_RECEIVED + 1, 5}
     assert app.counts.now()["oversize"] == 1
     with contextlib.suppress(ConnectionError, EOFError):  # a megabyte is the broker's to refuse
@@ -280,19 +280,34 @@ def test_beats_are_folded_and_their_acks_come_back(broker, make_app, backend, en
 
 
 def test_beats_that_hang_delay_no_press_and_are_dropped(broker, make_app, backend, enter, monkeypatch):
-    monkeypatch.setattr(beats, "ANSWER_WITHIN_MS", 800)
-    release = threading.Event()
-    backend.behave = lambda kind, _: (lambda handler: release.wait(8)) if kind == "beats" else None
+    monkeypatch.setattr(beats, "ANSWER_WITHIN_MS", 120_000)
+    hanging, release, end = threading.Event(), threading.Event(), threading.Event()
+
+    def wait_there(handler):
+        hanging.set()
+        release.wait(100)
+        reply(handler, 503, b"{}")
+
+    backend.behave = lambda kind, _: wait_there if kind == "beats" else None
     app = make_app(broker)
     post = enter(broker, POST)
     for number in range(2_000):
         post.send_publish(BEAT, b"beat %d" % number, qos=0)
-    began = time.monotonic()
+    assert hanging.wait(30)
     post.publish(ALERT, b"press")
-    backend.wait(lambda: (ALERT, b"press") in backend.seen, 2)
-    assert time.monotonic() - began < 0.5
-    wait_for(lambda: app.counts.now().get("beats_dropped", 0) >= 1, 30, "the dropped beats")
-    release.set()
+    try:
+        backend.wait(lambda: (ALERT, b"press") in backend.seen)  # while the beats hang
+        assert app.counts.now().get("beats_dropped", 0) == 0
+        backend.behave = lambda kind, _: (lambda handler: end.wait(100)) if kind == "beats" else None
+        monkeypatch.setattr(beats, "ANSWER_WITHIN_MS", 300)
+        release.set()
+        wait_for(lambda: app.counts.now().get("beats_dropped", 0) >= 1, 30, "the refused beats dropped")
+        dropped = app.counts.now()["beats_dropped"]
+        post.send_publish(BEAT, b"late", qos=0)
+        wait_for(lambda: app.counts.now()["beats_dropped"] > dropped, 30, "the hanging beats dropped")
+    finally:
+        release.set()
+        end.set()
 
 
 # -- downlink
