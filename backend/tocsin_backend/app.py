@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -20,10 +21,11 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import RedirectResponse
 
 from tocsin_backend.accounts import Accounts
-from tocsin_backend.api import alerts, errors, estate, gateway, health, session
+from tocsin_backend.api import alerts, cap, errors, estate, gateway, health, session
 from tocsin_backend.api.context import COOKIE, Services
 from tocsin_backend.api.guards import Guards
 from tocsin_backend.channels import Channel
+from tocsin_backend.channels.cap import Cap
 from tocsin_backend.channels.console import Console as ConsoleChannel
 from tocsin_backend.channels.email import Email
 from tocsin_backend.channels.webhook import Webhook
@@ -54,6 +56,7 @@ def build(settings: Settings, clock: Clock) -> Services:
         each.name: each
         for each in (
             ConsoleChannel(),
+            Cap(database, clock, urlsplit(settings.public_url).hostname or "tocsin", settings.cap_folder),
             Webhook(clock, settings.webhook_private_networks),
             Email(
                 clock, host=settings.smtp_host, port=settings.smtp_port, security=settings.smtp_security,
@@ -105,7 +108,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     errors.install(app)
     app.router.routes[:0] = gateway.ROUTES  # matched first: they are the way of a press
     api = APIRouter(prefix="/api/v1")
-    for part in (session, alerts, estate):
+    for part in (session, alerts, estate, cap):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(health.router)

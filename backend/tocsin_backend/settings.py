@@ -152,6 +152,9 @@ class Settings:
         metadata=row("", _path, "File of the password at the mail relay, mode 0600.")
     )
     smtp_from: str = field(metadata=row("tocsin@localhost", _text, "Sender of e-mail notices."))
+    cap_folder: Path | None = field(
+        metadata=row("", _path, "Folder where each CAP message is also written as a file; empty means the feed only.")
+    )
     webhook_private_networks: tuple[Network, ...] = field(
         metadata=row(
             "", _networks, "Private, loopback or link-local networks to which webhooks may go; empty refuses them all."
