@@ -132,7 +132,7 @@ def test_a_name_is_resolved_once_and_that_address_called(server: HookServer, mon
         address = "127.0.0.1" if len(asked) == 1 else "10.0.0.1"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    monkeypatch.setattr(webhook_module.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     hook = Webhook(HandClock(), LOOPBACK)
     assert hook.send(outgoing(f"http://rebind.test:{port}/x")) == Outcome(True)
     assert asked == ["rebind.test"]
@@ -325,6 +325,6 @@ def test_a_relay_that_says_nothing_is_left_at_the_deadline(monkeypatch: pytest.M
 )
 def test_an_ipv4_address_inside_an_ipv6_one_is_judged_as_what_it_is(address: str, callable_: bool) -> None:
     """S17: a translator on the way (NAT64, 6to4) would carry the message inside."""
-    assert Webhook(HandClock())._may_call(address) is callable_
+    assert Webhook(HandClock())._reach.may_call(address) is callable_
     if not callable_ and address.startswith(("64:ff9b::a00", "2002:a00", "::10", "::ffff:10")):
-        assert Webhook(HandClock(), [ipaddress.ip_network("10.0.0.0/8")])._may_call(address)
+        assert Webhook(HandClock(), [ipaddress.ip_network("10.0.0.0/8")])._reach.may_call(address)

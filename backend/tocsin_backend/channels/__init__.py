@@ -21,16 +21,21 @@ class Outgoing:
     secret: str
     class_: int
     message: Message
+    org: str = ""  # whose alert it is
 
 
 class Channel(Protocol):
     """How one kind of message leaves. Thread-safe: `workers` threads call `send` at the same time.
 
-    `workers` bounds what one slow peer can hold up: only this channel.
+    `workers` bounds what one slow peer can hold up: only this channel. `confirms`: of handed, delivered, seen and
+    answered, those that are known of a message it took. `answers`: how whoever reads it can answer through it: by the
+    signed "link" in it, by a reply with its "code", on the "console" itself, or "" not at all.
     """
 
     name: str
     workers: int
+    confirms: tuple[str, ...]
+    answers: str
 
     def send(self, outgoing: Outgoing) -> Outcome:
         """Hand one message over, within DEADLINE_S. Refusals are outcomes; an exception counts as a temporary one."""

@@ -9,6 +9,8 @@ class Console:
 
     name = "console"
     workers = 1
+    confirms = ("handed", "answered")
+    answers = "console"
 
     def send(self, outgoing: Outgoing) -> Outcome:
         return Outcome(accepted=True)

@@ -35,6 +35,11 @@ class DeadlineSocket(_Reads, socket.socket):
 class DeadlineTLS(_Reads, ssl.SSLSocket):
     """The same over TLS, made by a context from `tls_context`."""
 
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        """One piece of what `sendall` sends: a peer that takes a record a second would hold a worker for ever."""
+        self.limit()
+        return super().send(*args, **kwargs)
+
 
 def left_s(deadline_s: float) -> float:
     """The seconds that are left. Raises TimeoutError when there are none."""

@@ -1,10 +1,10 @@
 """E-mail by SMTP. The Message-ID is the dispatch's id, the same on every try: a mail store keeps one.
 
-A relay that accepts has not delivered: `handed` is all this channel confirms.
+A relay that accepts has not delivered: `handed` is all that SMTP confirms; the link in the mail is the answer.
+One deadline stands over the whole try: the name, the connection, TLS and every line of the conversation.
 """
 
 import smtplib
-import socket
 import ssl
 import time
 from contextlib import suppress
@@ -16,7 +16,8 @@ from ..clock import Clock
 from ..domain.dispatches import Outcome
 from ..domain.notices import one_line
 from . import DEADLINE_S, Outgoing
-from .deadline import DeadlineSocket, connect, tls_context, wrap
+from .deadline import DeadlineSocket, DeadlineTLS, connect, tls_context, wrap
+from .reach import resolve
 
 
 class Email:
@@ -24,6 +25,8 @@ class Email:
 
     name = "email"
     workers = 4
+    confirms = ("handed", "answered")
+    answers = "link"
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Email:
         self._user = user
         self._password = password
         self._sender = sender
+        self._domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
         self._context = tls_context(cafile)
 
     def send(self, outgoing: Outgoing) -> Outcome:
@@ -57,7 +61,7 @@ class Email:
         mail["To"] = outgoing.address
         mail["Subject"] = outgoing.message.subject
         mail["Date"] = formatdate(self._clock.now_ms() / 1000)
-        mail["Message-ID"] = f"<{outgoing.dispatch_id}@{self._sender.rpartition('@')[2]}>"
+        mail["Message-ID"] = f"<{outgoing.dispatch_id}@{self._domain}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday reply answers a call for help
         mail["X-Tocsin-Alert"] = outgoing.alert_id
         mail.set_content(outgoing.message.text)
@@ -78,7 +82,7 @@ class Email:
 
     def _hand_over(self, mail: EmailMessage) -> None:
         context = self._context if self._security == "tls" else None
-        relay = _Relay(self._host, self._port, time.monotonic() + DEADLINE_S, context)
+        relay = _Relay(self._host, self._port, time.monotonic() + DEADLINE_S, context, self._domain)
         try:
             if self._security == "starttls":
                 relay.starttls(context=self._context)
@@ -92,16 +96,24 @@ class Email:
 
 
 class _Relay(smtplib.SMTP):
-    """smtplib over sockets that know a deadline."""
+    """smtplib over sockets that know a deadline. `domain`: what we call ourselves, so that nothing looks it up."""
 
-    def __init__(self, host: str, port: int, deadline_s: float, context: ssl.SSLContext | None) -> None:
+    def __init__(self, host: str, port: int, deadline_s: float, context: ssl.SSLContext | None, domain: str) -> None:
         self._deadline_s = deadline_s
         self._tls_context = context
-        super().__init__(host, port, timeout=DEADLINE_S)
+        super().__init__(host, port, local_hostname=domain, timeout=DEADLINE_S)
+
+    def starttls(self, *, context: ssl.SSLContext | None = None) -> tuple[int, bytes]:
+        """TLS on the connection that stands; the socket it makes must be told of the deadline anew."""
+        if isinstance(self.sock, DeadlineSocket):
+            self.sock.limit()
+        answer = super().starttls(context=context)
+        if isinstance(self.sock, DeadlineTLS):
+            self.sock.deadline_s = self._deadline_s
+        return answer
 
     def _get_socket(self, host: str, port: int, timeout: float) -> Any:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        plain: DeadlineSocket = connect([(family, address) for family, _, _, _, address in found], self._deadline_s)
+        plain: DeadlineSocket = connect(resolve(host, port, self._deadline_s), self._deadline_s)
         return plain if self._tls_context is None else wrap(self._tls_context, plain, host, self._deadline_s)
 
 

@@ -11,9 +11,7 @@ unless a setting names their network (S17); a redirect is a refusal; an answer i
 import contextlib
 import hmac
 import http.client
-import ipaddress
 import json
-import socket
 import threading
 import time
 from collections import defaultdict
@@ -25,22 +23,14 @@ from ..clock import Clock
 from ..domain.dispatches import Outcome
 from . import DEADLINE_S, Attempt, Outgoing
 from .deadline import DeadlineSocket, DeadlineTLS, connect, tls_context, wrap
+from .reach import Network, Reach, Refused
 
 ANSWER_MAX = 65_536
 KEPT_A_HOST = 8  # idle connections: one a worker
 TEMPORARY = (408, 425, 429)  # of the 4xx: trying again may help
 
-# IPv6 networks whose last 32 bits are an IPv4 address: NAT64, IPv4-compatible.
-EMBEDDING_LAST = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Peer = DeadlineSocket | DeadlineTLS
 Host = tuple[str, str, int]  # scheme, name, port
-
-
-class Refused(Exception):
-    """This address will never do."""
 
 
 class Webhook:
@@ -48,10 +38,12 @@ class Webhook:
 
     name = "webhook"
     workers = 8
+    confirms = ("handed", "answered")
+    answers = "link"
 
     def __init__(self, clock: Clock, allowed: Sequence[Network] = (), cafile: str | None = None) -> None:
         self._clock = clock
-        self._allowed = tuple(allowed)
+        self._reach = Reach(allowed)
         self._context = tls_context(cafile)
         self._kept: dict[Host, list[Peer]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -157,30 +149,8 @@ class Webhook:
 
     def _dial(self, host: Host, deadline_s: float) -> Peer:
         scheme, name, port = host
-        plain = connect(self._resolve(name, port), deadline_s)
+        plain = connect(self._reach.addresses(name, port, deadline_s), deadline_s)
         return wrap(self._context, plain, name, deadline_s) if scheme == "https" else plain
-
-    def _resolve(self, name: str, port: int) -> list[tuple[Any, ...]]:
-        """(family, address) of this name that may be called. Raises Refused when there are only others."""
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        good = [(family, address) for family, _, _, _, address in found if self._may_call(str(address[0]))]
-        if not good:
-            raise Refused(f"{name} is not a public address (TOCSIN_WEBHOOK_PRIVATE_NETWORKS can allow it)")
-        return good
-
-    def _may_call(self, text: str) -> bool:
-        address = _reached(ipaddress.ip_address(text.partition("%")[0]))
-        return (address.is_global and not address.is_multicast) or any(address in each for each in self._allowed)
-
-
-def _reached(address: Address) -> Address:
-    """Where a packet to this address may end: the IPv4 address that an IPv6 one carries inside, or itself."""
-    if isinstance(address, ipaddress.IPv6Address):
-        bits = int(address)
-        if address.ipv4_mapped is not None or any(address in each for each in EMBEDDING_LAST):
-            return ipaddress.IPv4Address(bits & 0xFFFF_FFFF) if bits > 1 else address  # :: and ::1 carry none
-        return address.sixtofour or address
-    return address
 
 
 class _Post:
