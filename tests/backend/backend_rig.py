@@ -133,10 +133,10 @@ class Post:
 class Rig:
     """See the module. `people`: login -> (role, {channel: address, …}); an address of "!x" is external."""
 
-    def __init__(self, folder: Path, file: str = "rig.db") -> None:
+    def __init__(self, folder: Path, file: str = "rig.db", url: str = "") -> None:
         self.clock = HandClock()
         self.numbers = itertools.count(1)
-        self.url = f"sqlite:///{folder / file}"
+        self.url = url or f"sqlite:///{folder / file}"
         self.database = Database(self.url)
         self.database.migrate()
         self.persons: dict[str, int] = {}
@@ -196,9 +196,7 @@ class Rig:
         self.save(tables.PolicyVersion(org=ORG, policy=policy.id, version=version, body=body, created_ms=START_MS))
 
     def post(self, device: str, site: str = "lycee", policy: str | None = None, reporting_ms: int = 90_000) -> Post:
-        with self.database.read() as conn:
-            known = conn.exec_driver_sql("SELECT count(*) FROM site WHERE id=?", (site,)).scalar_one()
-        if not known:
+        if self.sql("SELECT count(*) FROM site WHERE id=?", site) == [(0,)]:
             self.save(
                 tables.Site(org=ORG, id=site, name="Lycée de l'Emperi", reporting_ms=reporting_ms, created_ms=START_MS)
             )
@@ -208,11 +206,14 @@ class Rig:
         return Post(self, device, key)
 
     def sql(self, text: str, *values: object) -> list[Any]:
-        """One statement, as somebody with the database's password would run it."""
+        """One statement, as somebody with the database's password would run it. A `?` stands for a value."""
 
         def job(conn: Any) -> list[Any]:
             notes(conn).catalogue = True
-            result = conn.exec_driver_sql(text, values)
+            if conn.dialect.name == "postgresql":
+                result = conn.exec_driver_sql(text.replace("%", "%%").replace("?", "%s"), values)
+            else:
+                result = conn.exec_driver_sql(text, values)
             return list(result) if result.returns_rows else []
 
         return self.database.write(job).result()

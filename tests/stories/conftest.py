@@ -10,7 +10,7 @@ from backend_rig import Rig
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
+def rig(tmp_path: Path, database_url: str) -> Iterator[Rig]:
+    made = Rig(tmp_path, url=database_url)
     yield made
     made.close()

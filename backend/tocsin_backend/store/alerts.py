@@ -3,7 +3,19 @@
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from ..domain import alerts, dispatches, escalation
 from ..domain.alerts import Alert, Answer
@@ -133,5 +145,5 @@ def earliest_due_ms(conn: Connection) -> int | None:
 
 def clamp(conn: Connection, now_ms: int) -> None:
     """After a start: no instant is further ahead than its span, whatever the clock did meanwhile (invariant 1)."""
-    far = _alert.c.due_ms > now_ms + _alert.c.span_ms
-    conn.execute(update(_alert).where(far).values(due_ms=now_ms + _alert.c.span_ms))
+    latest = literal(now_ms, BigInteger) + _alert.c.span_ms  # an instant does not fit into PostgreSQL's INTEGER
+    conn.execute(update(_alert).where(_alert.c.due_ms > latest).values(due_ms=latest))

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
 from . import dialect
@@ -57,6 +57,7 @@ BATCH = {Priority.ACTION: 64, Priority.ENGINE: 32, Priority.BEAT: 4}
 # After a press's commit the writer leaves the interpreter to whoever sends the first notice and the ack: the outcomes
 # that wait meanwhile share a commit. Measured: the first notice left 1.1 ms after the commit, now 0.1.
 BREATH_S = 0.003
+RACE_TRIES = 5  # of one job that collides with another process again and again; PostgreSQL only
 
 
 @dataclass(slots=True)
@@ -134,6 +135,7 @@ class Figures:
     commits: int = 0
     jobs: int = 0
     failed: int = 0
+    races: int = 0  # jobs run again because another process was at the same rows (PostgreSQL)
 
 
 class Database:
@@ -161,7 +163,8 @@ class Database:
         """Bring the schema to the newest version; safe to call at every start."""
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.engine.connect().execution_options(writer=True) as conn, conn.begin():
+        with dialect.for_writing(self.engine.connect()) as conn, conn.begin():
+            dialect.hold_schema(conn)
             config.attributes["connection"] = conn
             command.upgrade(config, "head")
 
@@ -172,8 +175,13 @@ class Database:
         """A connection that sees one consistent snapshot. Raises Unavailable."""
         try:
             with self.engine.connect() as conn:
-                yield conn
-        except (DBAPIError, *dialect.DRIVER_ERRORS) as error:
+                try:
+                    yield conn
+                except Exception:
+                    if dialect.is_lost(conn) and not conn.invalidated:
+                        conn.invalidate()
+                    raise
+        except (SQLAlchemyError, *dialect.DRIVER_ERRORS) as error:
             raise _translated(error) from error
 
     @contextmanager
@@ -184,13 +192,16 @@ class Database:
         """
         with self._glancing:
             try:
+                if self._glance is not None and dialect.is_stale(self._glance):
+                    _discard(self._glance)
+                    self._glance = None
                 if self._glance is None:
                     self._glance = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 yield self._glance
-            except (DBAPIError, *dialect.DRIVER_ERRORS) as error:
+            except (SQLAlchemyError, *dialect.DRIVER_ERRORS) as error:
                 broken, self._glance = self._glance, None
                 if broken is not None:
-                    broken.invalidate()
+                    _discard(broken)
                 raise _translated(error) from error
 
     # -- writing
@@ -276,20 +287,21 @@ class Database:
                 outcomes = self._together(batch, heard, gate)
             except Exception as error:
                 gate.settle(False)
-                if len(batch) == 1:
+                if len(batch) == 1 or dialect.is_race(error):
                     raise
-                # The first line only: below it PostgreSQL prints the row, with its keys and addresses.
-                reason = str(error).partition("\n")[0]
-                log.warning("a job of a batch of %d failed, each is now tried apart: %s", len(batch), reason)
+                log.warning("a job of a batch of %d failed, each is now tried apart: %s", len(batch), _reason(error))
                 heard, gate = Notes(), Gate()
                 outcomes = self._apart(batch, heard, gate)
             gate.settle(True)
             self.figures.commits += 1
         except Exception as error:
             gate.settle(False)
-            self._drop_broken(error)
-            outcomes = [(None, error)] * len(batch)
             heard = Notes()
+            if dialect.is_race(error):
+                outcomes = [self._alone(job, heard) for job, _ in batch]
+            else:
+                self._drop_broken(error)
+                outcomes = [(None, error)] * len(batch)
         self.figures.jobs += len(batch)
         if heard != Notes():
             for callback in self._callbacks:
@@ -305,8 +317,11 @@ class Database:
                 future.set_exception(_translated(failure))
 
     def _connected(self) -> Connection:
+        if self._connection is not None and dialect.is_stale(self._connection):
+            _discard(self._connection)
+            self._connection = None
         if self._connection is None:
-            self._connection = self.engine.connect().execution_options(writer=True)
+            self._connection = dialect.for_writing(self.engine.connect())
         return self._connection
 
     def _herald(self, heard: Notes, gate: Gate) -> None:
@@ -336,33 +351,54 @@ class Database:
                         outcomes.append((job(conn), None))
                     heard.add(mine)
                 except Exception as error:
-                    if _is_outage(error):
+                    if dialect.is_outage(error) or dialect.is_race(error):
                         raise
                     outcomes.append((None, error))
             self._herald(heard, gate)
         return outcomes
 
+    def _alone(self, job: Job[Any], heard: Notes) -> tuple[Any, BaseException | None]:
+        """One job in a transaction of its own, again where another process was at the same rows."""
+        for left in reversed(range(RACE_TRIES)):
+            mine, gate = Notes(), Gate()
+            try:
+                [(result, _)] = self._together([(job, Future())], mine, gate)
+            except Exception as error:
+                gate.settle(False)
+                self._drop_broken(error)
+                if dialect.is_race(error) and left:
+                    self.figures.races += 1
+                    continue
+                return None, error
+            gate.settle(True)
+            self.figures.commits += 1
+            heard.add(mine)
+            return result, None
+        raise AssertionError("the last try returns")
+
     def _drop_broken(self, error: Exception) -> None:
         """After an outage the next batch starts on a new connection: it heals without a restart."""
-        if _is_outage(error) and self._connection is not None:
+        if dialect.is_outage(error) and self._connection is not None:
             broken, self._connection = self._connection, None
-            try:
-                broken.invalidate()
-                broken.close()
-            except Exception:
-                log.exception("the broken connection did not close cleanly")
+            _discard(broken)
 
 
-def _is_outage(error: BaseException) -> bool:
-    """Whether the database, not the job, is at fault: disk full, I/O error, locked, server gone."""
-    if dialect.is_driver_outage(error):
-        return True
-    return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError | ProgrammingError)
+def _discard(conn: Connection) -> None:
+    try:
+        conn.invalidate()
+        conn.close()
+    except Exception as error:
+        log.warning("a broken connection did not close cleanly: %s", _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line only: below it PostgreSQL prints the row, with its keys and addresses."""
+    return str(error.args[0] if error.args else error).strip().partition("\n")[0]
 
 
 def _translated(error: BaseException) -> BaseException:
-    if not _is_outage(error):
+    if not dialect.is_outage(error):
         return error
-    translated = Unavailable(f"the database cannot take this now: {error.args[0] if error.args else error}")
+    translated = Unavailable(f"the database cannot take this now: {_reason(error)}")
     translated.__cause__ = error
     return translated

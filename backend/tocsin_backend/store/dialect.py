@@ -1,17 +1,43 @@
-"""Everything that differs between SQLite and PostgreSQL, in one place."""
+"""Everything that differs between SQLite and PostgreSQL, in one place.
 
+SQLite: one process writes, and BEGIN IMMEDIATE gives it the database; nothing ever has to be locked by row.
+
+PostgreSQL: several processes write. Their transactions are READ COMMITTED, and whoever changes an alert, its
+dispatches, answers or timeline holds the alert's row (`lock` on a writer's connection) from its first look on: the
+second writer waits, then reads what the first one committed. REPEATABLE READ would not wait but fail, and a batch of
+512 presses would be done again for one that collided. Two raises of one alert meet at the unique index: the loser's
+job is run again and counts (`is_race`). Readers are REPEATABLE READ, READ ONLY: one snapshot, as in SQLite.
+"""
+
+import select as polling
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+import psycopg
+from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as SaTimeout
 
 from ..errors import Misconfigured
 
 BUSY_MS = 5_000  # another process (the command line) may hold SQLite's write lock: a migration, an import
+POSTGRESQL = "postgresql"
+# Of every connection to PostgreSQL. A server that does not answer is an outage after seconds, not after TCP's minutes;
+# a process that stops in the middle of a transaction keeps the rows it locked for 15 s.
+POSTGRES_CONNECT = {
+    "application_name": "tocsin",
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    "options": f"-c lock_timeout={BUSY_MS} -c idle_in_transaction_session_timeout=15000 -c statement_timeout=30000"
+    " -c client_min_messages=error",
+}
 # Set on every connection and read back: WAL with synchronous=NORMAL keeps nothing across a power cut.
 PRAGMAS = (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2), ("foreign_keys", "ON", 1))
 
@@ -21,9 +47,19 @@ def engine(url: str, readers: int) -> Engine:
 
     What a failed statement was given (keys, secrets, addresses of people) stays out of its message, and so of the log.
     """
-    where = make_url(url)
-    if where.get_backend_name() != "sqlite":
-        return create_engine(where, pool_size=readers, hide_parameters=True)
+    where = address(url)
+    if where.get_backend_name() == POSTGRESQL:
+        made = create_engine(
+            where,
+            pool_size=readers,
+            max_overflow=readers,
+            pool_timeout=BUSY_MS / 1000,
+            hide_parameters=True,
+            isolation_level="REPEATABLE READ",
+            connect_args={name: value for name, value in POSTGRES_CONNECT.items() if name not in where.query},
+        )
+        event.listen(made, "checkout", _refuse_stale)
+        return made.execution_options(postgresql_readonly=True)
     if not where.database or where.database == ":memory:":
         raise Misconfigured("SQLite needs a file: a database in memory survives nothing")
     Path(where.database).parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +73,74 @@ def engine(url: str, readers: int) -> Engine:
     event.listen(made, "connect", _prepare)
     event.listen(made, "begin", _begin)
     return made
+
+
+def address(url: str) -> URL:
+    """Where the database is. `postgresql://` means psycopg. Raises Misconfigured, which never shows a password."""
+    try:
+        where = make_url(url)
+    except ArgumentError:
+        raise Misconfigured(
+            "the database's URL cannot be read: sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from None
+    if where.drivername == POSTGRESQL:
+        where = where.set(drivername="postgresql+psycopg")
+    if where.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise Misconfigured(f"the database cannot be {where.drivername!r}: sqlite or postgresql")
+    return where
+
+
+def _refuse_stale(connection: Any, _record: object, _proxy: object) -> None:
+    if _is_stale(connection):
+        raise DisconnectionError  # the pool makes a new one
+
+
+def _is_stale(connection: Any) -> bool:
+    """Whether the server ended this idle connection: its last words, or the end of its stream, wait to be read."""
+    if connection.closed:
+        return True
+    look = polling.poll()
+    look.register(connection.fileno(), polling.POLLIN)
+    return bool(look.poll(0))
+
+
+def is_stale(conn: Connection) -> bool:
+    """Whether the server ended this kept, idle connection meanwhile (a restart): take another one. No round trip."""
+    return conn.dialect.name == POSTGRESQL and (conn.invalidated or _is_stale(conn.connection.driver_connection))
+
+
+def is_lost(conn: Connection) -> bool:
+    """Whether this connection broke while it was used, and with it probably every other."""
+    if conn.dialect.name != POSTGRESQL:
+        return False
+    return conn.closed or conn.invalidated or bool(conn.connection.driver_connection.closed)
+
+
+def hold_schema(conn: Connection) -> None:
+    """One process at a time migrates; the others wait here and find it done. SQLite's BEGIN IMMEDIATE does it."""
+    if conn.dialect.name == POSTGRESQL:
+        conn.exec_driver_sql("SELECT pg_advisory_xact_lock(1953456227)")  # "toc" and "c", as good as any
+
+
+def for_writing(conn: Connection) -> Connection:
+    """The same connection, for transactions that change something."""
+    if conn.dialect.name == POSTGRESQL:
+        return conn.execution_options(writer=True, isolation_level="READ COMMITTED", postgresql_readonly=False)
+    return conn.execution_options(writer=True)
+
+
+def locks(conn: Connection) -> bool:
+    """Whether what is read here to be changed must be locked: by writers, where several may write."""
+    return conn.dialect.name == POSTGRESQL and bool(conn.get_execution_options().get("writer", False))
+
+
+def locked(statement: Select[Any], *of: Any, skip: bool = False) -> Select[Any]:
+    """The SELECT with its rows (of these tables) locked until the transaction ends; nothing on SQLite.
+
+    NO KEY UPDATE: rows that only point to them (a signal to its device) are still inserted by others. `skip`: rows
+    that another process has locked are left out instead of waited for.
+    """
+    return statement.with_for_update(key_share=True, of=of or None, skip_locked=skip)
 
 
 def _prepare(connection: SqliteConnection, _record: object) -> None:
@@ -122,13 +226,31 @@ class Prepared:
 
 
 # What the drivers raise on their own cursors; of these, the second line's are the statement's fault.
-DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.DatabaseError,)
-_STATEMENT_FAULTS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
+DRIVER_ERRORS: tuple[type[Exception], ...] = (sqlite3.DatabaseError, psycopg.Error)
+_STATEMENT_FAULTS = (
+    sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError,
+    psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError,
+)  # fmt: skip
+# Somebody else was at the same rows: the transaction did nothing, and doing it again is right. A unique index that
+# already knows the row counts as one: two replicas raised the same alert, and the second look finds it.
+_RACES = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation)
 
 
-def is_driver_outage(error: BaseException) -> bool:
-    """Whether a driver says that the database is at fault: locked, full, away, or a file that is damaged."""
-    return isinstance(error, DRIVER_ERRORS) and not isinstance(error, _STATEMENT_FAULTS)
+def _of_driver(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database, not the job, is at fault: locked, full, away, restarted, read-only, or a damaged file."""
+    if isinstance(error, SaTimeout):
+        return True
+    found = _of_driver(error)
+    return isinstance(found, DRIVER_ERRORS) and not isinstance(found, _STATEMENT_FAULTS)
+
+
+def is_race(error: BaseException) -> bool:
+    """Whether the same job may well succeed when it is simply run again. Never on SQLite, which has one writer."""
+    return isinstance(_of_driver(error), _RACES)
 
 
 def insert_or_nothing(table: Table, dialect: str = "sqlite") -> Any:

@@ -600,7 +600,8 @@ def _refuse_changes(table: str) -> None:
     else:
         op.execute(
             f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
+            f"$$ BEGIN RAISE EXCEPTION '{table} is append-only' "
+            f"USING ERRCODE = 'integrity_constraint_violation'; END $$"
         )
         op.execute(
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
