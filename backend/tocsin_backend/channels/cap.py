@@ -37,7 +37,7 @@ class Cap:
         self._folder = folder
 
     def send(self, outgoing: Outgoing) -> Outcome:
-        """Issue what there is to say; nothing new is a success. Drills and probes are refused: this leaves the house."""
+        """Issue what there is to say; nothing new is a success. A drill or a probe is refused."""
 
         def job(conn: Connection) -> tuple[str, str, str] | Outcome:
             return self._issue(conn, outgoing)
