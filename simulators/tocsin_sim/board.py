@@ -389,6 +389,9 @@ class Board:
             (self.folder / "start.json").write_text(json.dumps(told))
             with open(self.folder / "console.log", "ab") as log, self._changed:  # noqa: PTH123
                 if self.powered:
+                    self._control = control_writer
+                    for line in self._network.values():
+                        self._tell(line)  # in the pipe before the start, which is how it is obeyed before boot.py
                     self._process = subprocess.Popen(
                         argv,
                         cwd=self.folder,
@@ -399,9 +402,6 @@ class Board:
                         pass_fds=(event_writer, control_reader),
                         start_new_session=True,
                     )
-                    self._control = control_writer
-                    for line in self._network.values():
-                        self._tell(line)
             os.close(event_writer)
             os.close(control_reader)
             with os.fdopen(event_reader, "rb") as events:
