@@ -49,12 +49,16 @@ LATE_MS = 2_000  # a timer served later than this is logged, and /healthz and /m
 class Sender:
     """The workers of one channel and the messages that wait for one, most urgent class first."""
 
-    def __init__(self, channel: Channel, done: Callable[[Outgoing, Outcome], None]) -> None:
+    def __init__(self, channel: Channel, done: Callable[[Outgoing, Outcome], None], now_ms: Callable[[], int]) -> None:
         self.channel = channel
+        self._now_ms = now_ms
+        # How long a worker may take over one message before its lease counts as lost.
+        self._patience_ms: int = getattr(channel, "patience_ms", dispatches.LEASE_MS)
         self.prepares = isinstance(channel, Preparing)
         self._done = done
         self._queue: list[tuple[int, int, Outgoing, Gate | None]] = []
         self._waiting: dict[str, int] = {}  # dispatch id -> order of its entry that counts
+        self._under_way: dict[str, int] = {}  # dispatch id -> when a worker began with it
         self._order = itertools.count()
         self._ready = threading.Condition()
         self._stopping = False
@@ -90,7 +94,13 @@ class Sender:
                 self._waiting.pop(each, None)
 
     def is_waiting(self, dispatch_id: str) -> bool:
-        return dispatch_id in self._waiting
+        """It has not begun, or a worker began with it so shortly ago that its own deadline still holds.
+
+        A lease counts from there and not from the commit: a long queue behind a slow peer makes no duplicates.
+        """
+        began_ms = self._under_way.get(dispatch_id)
+        lately = began_ms is not None and self._now_ms() - began_ms < self._patience_ms
+        return dispatch_id in self._waiting or lately
 
     def room(self) -> int:
         return max(0, QUEUE_MAX - len(self._waiting))
@@ -106,10 +116,13 @@ class Sender:
                 # Dropped, or announced again behind another gate after a commit that failed: this entry is the past.
                 if self._waiting.get(outgoing.dispatch_id) != order:
                     continue
+                self._under_way[outgoing.dispatch_id] = self._now_ms()
                 del self._waiting[outgoing.dispatch_id]
             outcome = self.send(outgoing, gate)
             if outcome is not None:
                 self._done(outgoing, outcome)
+            with self._ready:
+                self._under_way.pop(outgoing.dispatch_id, None)
 
     def send(self, outgoing: Outgoing, gate: Gate | None = None) -> Outcome | None:
         """One try; None when what it tells of was not committed. What a channel raises is a temporary refusal."""
@@ -135,7 +148,7 @@ class Engine:
         self.database = database
         self.clock = clock
         self.outbox = outbox
-        self.senders = {name: Sender(channel, self._sent) for name, channel in channels.items()}
+        self.senders = {name: Sender(channel, self._sent, clock.now_ms) for name, channel in channels.items()}
         self.unexpected = 0  # rows set aside because we stumbled on them: bugs of ours
         self._wake_ms: int | None = 0  # when to look at the database next; None: nothing is due at all
         self._changed = threading.Condition()

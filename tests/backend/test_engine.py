@@ -358,7 +358,7 @@ def test_a_sender_takes_the_most_urgent_first_and_drops_what_was_taken_back(rig:
             return ACCEPTED
 
     done: list[Outcome] = []
-    sender = Sender(Gated("webhook"), lambda outgoing, outcome: done.append(outcome))
+    sender = Sender(Gated("webhook"), lambda outgoing, outcome: done.append(outcome), lambda: 0)
     sender.start()
 
     def put(key: str, class_: int) -> None:

@@ -51,7 +51,7 @@ class Watched:
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_prepared_message_leaves_only_once_its_alert_is_committed(committed: bool) -> None:
     channel, done, gate = Watched(), threading.Event(), Gate()
-    sender = Sender(channel, lambda *_: done.set())
+    sender = Sender(channel, lambda *_: done.set(), lambda: 0)
     sender.start()
     sender.put(OUTGOING, gate)
     assert channel.prepared.wait(5)
@@ -144,7 +144,7 @@ def test_a_message_announced_again_leaves_although_its_first_announcement_still_
         sent.append(outgoing.dispatch_id)
         done.release()
 
-    sender = Sender(Watched(), note)
+    sender = Sender(Watched(), note, lambda: 0)
     failed, passed = Gate(), Gate()
     both = [Outgoing(f"d-{each}", "a-1", "webhook", "", "", 0, OUTGOING.message) for each in (1, 2)]
     for gate in (failed, passed):  # the batch, whose commit fails; then each job apart

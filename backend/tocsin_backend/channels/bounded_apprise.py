@@ -162,7 +162,7 @@ class Services:
         _of_thread.mine = mine
         try:
             sent = bool(service.notify(body=text, title=title, notify_type=NotifyType.WARNING))
-        except Exception as error:
+        except Exception as error:  # its words may repeat the address
             mine.trouble = mine.trouble or f"the service's plugin failed ({type(error).__name__})"
             sent = False
         finally:
@@ -173,8 +173,10 @@ class Services:
 def _refusal(mine: _Try) -> Outcome:
     if mine.refused:
         return Outcome(False, permanent=True, error=mine.refused)
-    if mine.trouble or not mine.statuses:
-        return Outcome(False, error=mine.trouble or "nothing was sent")
+    if mine.trouble:
+        return Outcome(False, error=mine.trouble)
+    if not mine.statuses:
+        return Outcome(False, permanent=True, error="the service's plugin refuses to send this")
     status = mine.statuses[-1]
     if 300 <= status < 400:
         return Outcome(False, permanent=True, error=f"HTTP {status}: redirects are not followed")
