@@ -152,6 +152,9 @@ class Settings:
         metadata=row("", _path, "File of the password at the mail relay, mode 0600.")
     )
     smtp_from: str = field(metadata=row("tocsin@localhost", _text, "Sender of e-mail notices."))
+    centre_private_networks: tuple[Network, ...] = field(
+        metadata=row("", _networks, "Private networks in which monitoring centres (DC-09) may be; empty refuses them.")
+    )
     cap_folder: Path | None = field(
         metadata=row("", _path, "Folder where each CAP message is also written as a file; empty means the feed only.")
     )

@@ -1,0 +1,135 @@
+"""Whether the monitoring centres answer: a line test by every path when a centre has heard nothing for its period.
+
+    watch = CentreWatch(database, clock, outbox, dc09); watch.start(); …; watch.stop()
+
+An event that a centre acknowledged proves its line as well, so that a busy line is not tested. A centre that answers by
+no path is a technical alert, `centre-lost`, of its organisation; it is cleared when every centre of the organisation
+answers again. One that answers by one of its paths only is told in the same way, as `centre-path`.
+"""
+
+import logging
+import threading
+from functools import partial
+
+from sqlalchemy import Connection
+
+from .channels.dc09 import Dc09
+from .clock import Clock
+from .domain import alerts
+from .domain.events import Cleared
+from .errors import Unavailable
+from .outbox import Outbox
+from .store import alerts as alert_rows
+from .store import centres
+from .store.centres import Centre
+from .store.database import Database, Priority
+
+log = logging.getLogger(__name__)
+
+LOST, PATH = "centre-lost", "centre-path"
+LOOK_MS = 10_000  # the list of centres is read anew this often: the command line may have added one
+AGAIN_MS = 5_000  # a line that gave no answer is tried once more before anybody is told
+
+
+class CentreWatch:
+    """See the module. One thread; each centre is tested on its own schedule, the one that is due first is first."""
+
+    def __init__(self, database: Database, clock: Clock, outbox: Outbox, channel: Dc09) -> None:
+        self._database = database
+        self._clock = clock
+        self._outbox = outbox
+        self._channel = channel
+        self._failing: dict[tuple[str, str], str] = {}  # (org, centre) -> LOST or PATH, as it was told
+        self._doubt: dict[tuple[str, str], int] = {}  # failed once: when it is tried again
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="tocsin-centres", daemon=True)
+        self._thread.start()
+
+    def stop(self, patience_s: float = 10.0) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(patience_s)
+
+    def turn(self) -> int:
+        """Test every line that is due; how long until the next look, ms. Raises Unavailable."""
+        with self._database.read() as conn:
+            watched = centres.supervised(conn)
+        now_ms = self._clock.now_ms()
+        wait_ms = LOOK_MS
+        for centre in watched:
+            due_ms = self._due_ms(centre)
+            if due_ms > now_ms:
+                wait_ms = min(wait_ms, due_ms - now_ms)
+                continue
+            if self._stopping.is_set():
+                break
+            self._judge(centre, self._channel.test(centre))
+        known = {(each.org, each.id) for each in watched}
+        for key in [each for each in self._failing if each not in known]:
+            self._tell(key, "")  # removed, or no longer supervised: nobody waits for it any more
+        return max(100, wait_ms)
+
+    def _due_ms(self, centre: Centre) -> int:
+        key = (centre.org, centre.id)
+        if key in self._doubt:
+            return self._doubt[key]
+        return (centre.supervised_ms or centre.created_ms) + centre.supervision_ms
+
+    def _judge(self, centre: Centre, faults: list[str]) -> None:
+        """`faults`: one a path, "" where it answered."""
+        key, now_ms = (centre.org, centre.id), self._clock.now_ms()
+        state = "" if not any(faults) else LOST if all(faults) else PATH
+        if state != LOST:
+            self._database.write(partial(_answered, centre, now_ms), Priority.ENGINE).result()
+        if state and key not in self._doubt and self._failing.get(key) != state:
+            self._doubt[key] = now_ms + AGAIN_MS
+            return
+        if state == LOST:
+            self._doubt[key] = now_ms + centre.supervision_ms
+        else:
+            self._doubt.pop(key, None)
+        detail = "; ".join(f"{host}:{port}: {fault}" for (host, port), fault in zip(centre.paths, faults, strict=True))
+        self._tell(key, state, detail if state else "")
+
+    def _tell(self, key: tuple[str, str], state: str, detail: str = "") -> None:
+        """Raise what is new, and clear what is over for every centre of the organisation."""
+        before = self._failing.get(key, "")
+        if state == before:
+            return
+        self._failing[key] = state
+        if not state:
+            del self._failing[key]
+        org, centre = key
+        log.warning("monitoring centre %s of %s: %s", centre, org, f"{state} ({detail})" if state else "answers again")
+        others = [each for (whose, _), each in self._failing.items() if whose == org]
+        over = "" if before in others else before
+        self._database.write(partial(self._told, org, centre, state, over, detail), Priority.ENGINE).result()
+
+    def _told(self, org: str, centre: str, state: str, over: str, detail: str, conn: Connection) -> None:
+        now_ms = self._clock.now_ms()
+        if over:
+            dedup = alerts.dedup_key(org, "", "", alerts.TECHNICAL, alerts.REAL, subject=over)
+            found = alert_rows.newest(conn, dedup)
+            if found is not None and found.status != alerts.CLOSED:
+                self._outbox.apply(conn, found, Cleared(over), now_ms)
+        if state:
+            self._outbox.technical(conn, org, "", "", state, now_ms, centre=centre, faults=detail[:200])
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                wait_ms = self.turn()
+            except Unavailable as error:
+                log.error("%s", error)
+                wait_ms = LOOK_MS
+            except Exception:
+                log.exception("the monitoring centres could not be looked at")
+                wait_ms = LOOK_MS
+            self._stopping.wait(wait_ms / 1000)
+
+
+def _answered(centre: Centre, now_ms: int, conn: Connection) -> None:
+    centres.answered(conn, centre.org, centre.id, now_ms)
