@@ -36,7 +36,9 @@ MAY_IMPORT = {
         "tocsin_backend.domain",
         "tocsin_backend.store",
     ),
+    "tocsin_backend.lateness": ("tocsin_backend.outbox", "tocsin_backend.domain", "tocsin_backend.store"),
     "tocsin_backend.engine": (
+        "tocsin_backend.lateness",
         "tocsin_backend.outbox",
         "tocsin_backend.domain",
         "tocsin_backend.store",

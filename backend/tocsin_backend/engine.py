@@ -7,6 +7,9 @@
     outcome = engine.answer("region-sud", alert_id, person_id, "console", epoch=1)   # won, taken, stale, late
     engine.stop()                                                                    # before database.close()
 
+Several engines may share one PostgreSQL: each step, message and deadline is served once, by whoever locks its row
+first; an engine that dies leaves leases that end after 10 s, and every deadline is in the database.
+
 No polling: the thread waits for an instant that the database holds (`alert.due_ms`, `dispatch.next_ms`,
 `device.expected_by_ms`) or for the notes of a commit. Every decision is a job on the writer; every message leaves from
 the bounded workers of its channel, so that a channel that hangs delays no other. How late a timer was served is kept.
@@ -18,20 +21,22 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Connection
 
 from .channels import Channel, Outgoing, Preparing
 from .clock import Clock
-from .domain import alerts, dispatches, escalation, liveness, rights
+from .domain import alerts, dispatches, escalation, lateness, liveness, rights
 from .domain.alerts import Alert
 from .domain.dispatches import Dispatch, Outcome
-from .domain.escalation import Changes, Close, Due, Escalate, Sent, Take
+from .domain.escalation import AllClear, Changes, Close, Due, Escalate, Progress, Reported, Sent, Take
 from .errors import Forbidden, Invalid, NotFound, Unavailable
+from .lateness import Lateness
 from .outbox import Outbox
 from .store import alerts as alert_rows
-from .store import devices, people
+from .store import devices, engines, people
 from .store import dispatches as dispatch_rows
 from .store.database import Database, Gate, Notes, Priority, notes
 from .store.devices import Tracked
@@ -40,10 +45,9 @@ log = logging.getLogger(__name__)
 
 TURN_MAX = 200  # rows of each kind a turn: a burst of due steps lets presses through in between
 QUEUE_MAX = 500  # messages a channel holds in memory; the rest waits in the database
-HEARTBEAT_MS = 5_000  # the longest sleep: proof that the thread lives, with no look at the database
+KEEP_AHEAD_MS = 3_000  # before its end a lease is prolonged whose message still waits here: no other engine takes it
 FULL_MS = 200  # what waits for room in a full channel is looked at again after this
 SET_ASIDE_MS = 5_000  # a row on which we stumble is tried again after this; the others go on
-LATE_MS = 2_000  # a timer served later than this is logged, and /healthz and /metrics show it
 
 
 class Sender:
@@ -141,6 +145,18 @@ class Sender:
             return Outcome(accepted=False, error=f"{type(error).__name__}: {error}"[:200])
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row whose instant has come: what is to be done, and what its lateness is counted as (domain/lateness.py)."""
+
+    row: object
+    timer: str
+    due_ms: int
+    work: Callable[[Connection], None]
+    org: str = ""  # whose it is; "": the organisation of `alert_id`
+    alert_id: str = ""
+
+
 class Engine:
     """See the module. Thread-safe."""
 
@@ -155,16 +171,25 @@ class Engine:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._aside: dict[object, int] = {}  # row -> not before
+        self._passed_by: set[object] = set()  # rows of this turn that another process had locked: it serves them
+        self._ahead_ms = KEEP_AHEAD_MS if database.shared else 0
         self._beat_ms = clock.now_ms()
+        self._next_beat_ms = 0
         self._lateness_ms = 0
+        self.lateness = Lateness(outbox, clock.now_ms)
         database.before_commit(self._about_to_commit)
         database.after_commit(self._committed)
 
     # -- life
 
     def start(self) -> None:
-        """Take up where the last process stopped, and begin. Raises Unavailable."""
+        """Take up where the last process stopped, and begin.
+
+        Raises Unavailable; Misconfigured when another engine runs on this SQLite file.
+        """
+        self.database.hold_alone()
         self.database.write(self._resume, Priority.ENGINE).result()
+        self.database.listen()
         for sender in self.senders.values():
             sender.start()
         self._thread = threading.Thread(target=self._run, name="tocsin-engine", daemon=True)
@@ -179,23 +204,31 @@ class Engine:
             self._thread.join(patience_s)
         for sender in self.senders.values():
             sender.stop(patience_s)
+        if self._thread is not None:
+            self._leave(patience_s)
 
     def heartbeat_age_ms(self) -> int:
         """How long ago the engine's thread last came by; above 15 s it hangs."""
         return self.clock.now_ms() - self._beat_ms
 
     def lateness_ms(self) -> int:
-        """How late the last due instant was served."""
+        """How late the last turn served its due instants, at worst."""
         return self._lateness_ms
 
     def _resume(self, conn: Connection) -> None:
         now_ms = self.clock.now_ms()
+        self.lateness.begin(conn)
+        engines.register(conn, self.outbox.owner, now_ms)
         alert_rows.clamp(conn, now_ms)
         dispatch_rows.clamp(conn, now_ms)
-        if conn.dialect.name == "sqlite":
+        others: list[str] = []
+        if self.database.shared:
+            engines.expire_leases(conn, now_ms)
+            others = engines.others(conn, self.outbox.owner, now_ms)
+        else:
             dispatch_rows.expire_leases_of_others(conn, self.outbox.owner, now_ms)
         stopped_ms = devices.last_heard_ms(conn)
-        if stopped_ms is not None:
+        if stopped_ms is not None and not others:
             devices.save_presences(
                 conn,
                 [
@@ -211,13 +244,26 @@ class Engine:
                 self._beat_ms = now_ms
                 if self._stopping:
                     return
-                if self._wake_ms is None or self._wake_ms > now_ms:
-                    ahead_ms = HEARTBEAT_MS if self._wake_ms is None else self._wake_ms - now_ms
-                    self._changed.wait(min(ahead_ms, HEARTBEAT_MS) / 1000)
+                beats = now_ms >= self._next_beat_ms
+                if beats:
+                    self._next_beat_ms = now_ms + engines.BEAT_MS
+                    if self.database.shared:
+                        self._wake_ms = now_ms  # another process's notification may have been lost
+                looks = self._wake_ms is not None and self._wake_ms <= now_ms
+                if not looks and not beats:
+                    until_ms = min(self._next_beat_ms, self._next_beat_ms if self._wake_ms is None else self._wake_ms)
+                    self._changed.wait((until_ms - now_ms) / 1000)
                     continue
-                self._wake_ms = None
+                if looks:
+                    self._wake_ms = None
+            if beats:
+                self._tell_it_lives()
+                self.lateness.flush(self.database)
+            if not looks:
+                continue
             try:
                 next_ms = self.turn()
+                self.lateness.flush(self.database)
             except Unavailable as error:
                 log.error("%s", error)
                 next_ms = now_ms + 1_000
@@ -226,6 +272,33 @@ class Engine:
                 next_ms = now_ms + 1_000
             if next_ms is not None:
                 self._look_at(next_ms)
+
+    def _tell_it_lives(self) -> None:
+        """Other engines read it, and take over the leases of one that says nothing for 15 s. Nobody waits for it."""
+
+        def job(conn: Connection) -> None:
+            now_ms = self.clock.now_ms()
+            engines.beat(conn, self.outbox.owner, now_ms)
+            if self.database.shared and engines.expire_leases(conn, now_ms):
+                notes(conn).wake(now_ms)
+
+        try:
+            self.database.write(job, Priority.ENGINE)
+        except Unavailable as error:
+            log.warning("the engine's beat was not stored: %s", error)
+
+    def _leave(self, patience_s: float) -> None:
+        """Good-bye: what is leased and was not sent goes to the other engines, or to the next start, at once."""
+
+        def job(conn: Connection) -> None:
+            now_ms = self.clock.now_ms()
+            engines.stop(conn, self.outbox.owner, now_ms)
+            notes(conn).wake(now_ms)
+
+        try:
+            self.database.write(job, Priority.ENGINE).result(patience_s)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("the engine's end was not stored: %s", error)
 
     def _look_at(self, at_ms: int) -> None:
         with self._changed:
@@ -260,53 +333,67 @@ class Engine:
         open_ = {dispatches.LAMP, *(name for name, places in room.items() if places > 0)}
         with self.database.read() as conn:
             due_alerts = alert_rows.due(conn, now_ms, TURN_MAX + len(self._aside))
-            due_dispatches = dispatch_rows.due(conn, now_ms, TURN_MAX + len(self._aside), open_, self.outbox.owner)
+            due_dispatches = dispatch_rows.due(
+                conn, now_ms, TURN_MAX + len(self._aside), open_, self.outbox.owner, self._ahead_ms
+            )
             due_devices = devices.due(conn, now_ms, TURN_MAX + len(self._aside))
-        jobs: list[tuple[object, int | None, Callable[[Connection], None]]] = []
+        jobs: list[Job] = []
         for alert_id, due_ms in due_alerts:
-            jobs.append((alert_id, due_ms, partial(self._due_alert, alert_id)))
+            work = partial(self._due_alert, alert_id)
+            jobs.append(Job(alert_id, lateness.ALERT, due_ms, work, alert_id=alert_id))
         for each in due_dispatches:
             waiting = each.status == dispatches.LEASED and self._is_waiting(each)
+            if not waiting and each.next_ms is not None and each.next_ms > now_ms:
+                continue
             if each.kind != dispatches.LAMP and not waiting:
                 if room.get(each.channel, 0) <= 0:
                     continue
                 room[each.channel] -= 1
-            # A retry's or a lease's end is no promise to the second; only steps and first tries count as late.
-            jobs.append((each.id, None, partial(self._due_dispatch, each, waiting)))
+            timer = lateness.LEASE if each.status == dispatches.LEASED else lateness.DISPATCH
+            due_ms = now_ms if each.next_ms is None else each.next_ms
+            dispatch_work = partial(self._due_dispatch, each, waiting)
+            jobs.append(Job(each.id, timer, due_ms, dispatch_work, alert_id=each.alert_id))
         for tracked in due_devices:
             key = (tracked.org, tracked.device)
-            jobs.append((key, tracked.presence.expected_by_ms, partial(self._due_device, key)))
-        jobs = [job for job in jobs if job[0] not in self._aside]
+            due_ms = tracked.presence.expected_by_ms or now_ms
+            jobs.append(Job(key, lateness.DEVICE, due_ms, partial(self._due_device, key), org=tracked.org))
+        jobs = [job for job in jobs if job.row not in self._aside]
+        self._passed_by.clear()
         self._serve(jobs, now_ms)
         with self.database.read() as conn:
             found = (alert_rows.earliest_due_ms(conn), dispatch_rows.earliest_ms(conn), devices.earliest_ms(conn))
         ahead = [each for each in found if each is not None]
+        if self._ahead_ms and any(sender.room() < QUEUE_MAX for sender in self.senders.values()):
+            ahead.append(now_ms + KEEP_AHEAD_MS)
         if not ahead:
             return None
         # Rows that were set aside, or that wait for room in a full channel, are due already: not a reason to spin.
         pause_ms = now_ms + SET_ASIDE_MS if self._aside else 0
-        if not jobs and min(ahead) <= now_ms:
+        if (not jobs or len(self._passed_by) == len(jobs)) and min(ahead) <= now_ms:
             pause_ms = max(pause_ms, now_ms + FULL_MS)
         return max(min(ahead), pause_ms)
 
-    def _serve(self, jobs: list[tuple[object, int | None, Callable[[Connection], None]]], now_ms: int) -> None:
-        futures: list[Future[None]] = self.database.write_all([job for _, _, job in jobs], Priority.ENGINE)
+    def _serve(self, jobs: list[Job], now_ms: int) -> None:
+        futures: list[Future[None]] = self.database.write_all([job.work for job in jobs], Priority.ENGINE)
         late_ms = 0
-        for (row, due_ms, _), future in zip(jobs, futures, strict=True):
+        for job, future in zip(jobs, futures, strict=True):
             try:
                 future.result()
             except Unavailable:
                 raise
             except Exception:
                 # A bug in one alert never stops the next.
-                log.exception("%s is set aside for %d ms", row, SET_ASIDE_MS)
+                log.exception("%s is set aside for %d ms", job.row, SET_ASIDE_MS)
                 self.unexpected += 1
-                self._aside[row] = now_ms + SET_ASIDE_MS
-            if due_ms is not None:
-                late_ms = max(late_ms, self.clock.now_ms() - due_ms)
-        if any(due_ms is not None for _, due_ms, _ in jobs):
+                self._aside[job.row] = now_ms + SET_ASIDE_MS
+                continue
+            if job.row in self._passed_by:
+                continue
+            served_ms = self.clock.now_ms()
+            late_ms = max(late_ms, self.lateness.served(job.timer, job.due_ms, served_ms, job.org, job.alert_id))
+        if jobs:
             self._lateness_ms = late_ms
-            if late_ms > LATE_MS:
+            if late_ms > lateness.LIMIT_MS:
                 log.warning("timers were served %d ms late", late_ms)
 
     def _is_waiting(self, dispatch: Dispatch) -> bool:
@@ -314,19 +401,30 @@ class Engine:
         return dispatch.owner == self.outbox.owner and sender is not None and sender.is_waiting(dispatch.id)
 
     def _due_alert(self, alert_id: str, conn: Connection) -> None:
-        alert = alert_rows.get(conn, alert_id)
-        if alert is not None:
+        alert = alert_rows.claim(conn, alert_id)
+        if alert is None:
+            self._passed_by.add(alert_id)
+        else:
             self.outbox.apply(conn, alert, Due(), self.clock.now_ms())
 
     def _due_dispatch(self, seen: Dispatch, waiting: bool, conn: Connection) -> None:
+        # Whoever holds the alert's row may change its dispatches: the second of two engines finds it served.
+        if alert_rows.claim(conn, seen.alert_id) is None:
+            self._passed_by.add(seen.id)
+            return
         now_ms = self.clock.now_ms()
         now = dispatch_rows.get(conn, seen.id)
-        if now is not None and now.next_ms is not None and now.next_ms <= now_ms:
+        if now is None or now.next_ms is None:
+            return
+        if now.next_ms <= now_ms or (waiting and now.next_ms <= now_ms + self._ahead_ms):
             self.outbox.send_due(conn, now, now_ms, waiting)
 
     def _due_device(self, key: tuple[str, str], conn: Connection) -> None:
         now_ms = self.clock.now_ms()
-        tracked: Tracked = devices.presences(conn, [key])[key]
+        tracked: Tracked | None = devices.claim(conn, *key)
+        if tracked is None:
+            self._passed_by.add(key)
+            return
         after = liveness.due(tracked.presence, now_ms, tracked.reporting_ms)
         if after == tracked.presence:
             return
@@ -366,6 +464,7 @@ class Engine:
     ) -> str:
         """A person closes the alert: "closed", "stale" (an older epoch), or "ignored" if it was closed already.
 
+        A silent alert and a threat take two people: "second-needed" until another person closes it as well.
         Raises NotFound, Forbidden, Unavailable; Invalid for a reason that is not in alerts.REASONS.
         """
         if reason not in alerts.REASONS:
@@ -379,10 +478,45 @@ class Engine:
         """
         return self._act(org, alert_id, person_id, "escalate", Escalate(person_id, epoch, pass_, step))
 
+    def progress(self, org: str, alert_id: str, person_id: int, progress: str, epoch: int | None = None) -> str:
+        """A person says how it goes: "recorded", "reopened" (needs help), "stale" (an older epoch) or "late" (closed).
+
+        Raises NotFound, Forbidden, Unavailable; Invalid for a word that is not in alerts.PROGRESS.
+        """
+        if progress not in alerts.PROGRESS:
+            raise Invalid(f"progress must be one of: {', '.join(alerts.PROGRESS)}")
+        return self._act(org, alert_id, person_id, "answer", Progress(person_id, progress, epoch))
+
+    def all_clear(self, org: str, alert_id: str, person_id: int, group: str = "") -> str:
+        """A person switches off what the alert switched on, of this alarm group or of all: "all-clear", or "ignored".
+
+        Raises NotFound, Forbidden, Unavailable.
+        """
+        return self._act(org, alert_id, person_id, "close", AllClear(person_id, group))
+
+    def report(self, dispatch_id: str, what: str, error: str | None = None) -> str:
+        """What became of a message, said later: delivered, seen or failed. "recorded", or "ignored" if it was known.
+
+        Raises NotFound, Unavailable; Invalid for another word.
+        """
+        if what not in (*dispatches.REACHED, dispatches.FAILED):
+            raise Invalid(f"a message is reported {', '.join(dispatches.REACHED)} or {dispatches.FAILED}")
+
+        def job(conn: Connection) -> Changes:
+            sent = dispatch_rows.get(conn, dispatch_id)
+            alert = None if sent is None else alert_rows.get(conn, sent.alert_id)
+            if alert is None:
+                raise NotFound("there is no such message")
+            return self.outbox.apply(conn, alert, Reported(dispatch_id, what, error), self.clock.now_ms())
+
+        return self.database.write(job, Priority.ACTION).result().outcome
+
     def _act(self, org: str, alert_id: str, person_id: int, action: str, event: escalation.Event) -> str:
+        """`org`: the person's. Whoever another organisation told of its alert may act on that alert too."""
+
         def job(conn: Connection) -> Changes:
             alert: Alert | None = alert_rows.get(conn, alert_id)
-            if alert is None or alert.org != org:
+            if alert is None or (alert.org != org and not alert_rows.was_told(conn, alert_id, person_id)):
                 raise NotFound("there is no such alert")
             person = people.person(conn, person_id)
             if person is None or person.org != org or not rights.may(person.role, action, alert.category):

@@ -9,6 +9,8 @@ second writer waits, then reads what the first one committed. REPEATABLE READ wo
 job is run again and counts (`is_race`). Readers are REPEATABLE READ, READ ONLY: one snapshot, as in SQLite.
 """
 
+import fcntl
+import os
 import select as polling
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +19,7 @@ from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Select, Table, case, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as SaTimeout
@@ -143,6 +145,33 @@ def locked(statement: Select[Any], *of: Any, skip: bool = False) -> Select[Any]:
     return statement.with_for_update(key_share=True, of=of or None, skip_locked=skip)
 
 
+class Alone:
+    """The promise that one engine runs on an SQLite file: a lock on FILE.engine, which ends with the process.
+
+    Two would take each other's leases for those of a dead process, and send everything twice.
+    """
+
+    def __init__(self, where: URL) -> None:
+        """Raises Misconfigured when another engine holds it."""
+        self._file = Path(f"{where.database}.engine").open("a+")  # noqa: SIM115 (held until `release`)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            holder = self._file.read(20).strip() or "unknown"
+            self._file.close()
+            raise Misconfigured(
+                f"another Tocsin server (process {holder}) runs on {where.database}: stop it first, or use PostgreSQL, "
+                "where several may share the work"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        self._file.close()
+
+
 def _prepare(connection: SqliteConnection, _record: object) -> None:
     connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     for name, value, expected in PRAGMAS:
@@ -257,3 +286,15 @@ def insert_or_nothing(table: Table, dialect: str = "sqlite") -> Any:
     """INSERT that leaves an existing row alone: rowcount 1 if it was new, 0 if a unique constraint knew it."""
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return insert(table).on_conflict_do_nothing()
+
+
+def insert_or_add(table: Table, dialect: str, keys: Sequence[str], sums: Sequence[str], maxima: Sequence[str]) -> Any:
+    """INSERT that adds to an existing row of the same keys: sums grow by what is given, maxima become the larger."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = insert(table)
+    given = statement.excluded
+    larger = {name: case((given[name] > table.c[name], given[name]), else_=table.c[name]) for name in maxima}
+    return statement.on_conflict_do_update(
+        index_elements=[table.c[name] for name in keys],
+        set_={name: table.c[name] + given[name] for name in sums} | larger,
+    )
