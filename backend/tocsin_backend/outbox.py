@@ -16,7 +16,7 @@ from .channels import Outgoing
 from .domain import alerts, dispatches, escalation, notices
 from .domain.alerts import Alert
 from .domain.dispatches import Dispatch
-from .domain.escalation import Changes, Press, Rows, Sent, Take
+from .domain.escalation import Changes, Cleared, Press, Reported, Rows, Sent, Take, Trouble
 from .domain.people import Directory
 from .store import alerts as alert_rows
 from .store import devices, downlink, people, signals, timeline
@@ -44,16 +44,30 @@ class Outbox:
         """A press, or a technical fact: raise its alert, or count it. `newest` is the newest alert of its dedup key."""
         if newest is not None and newest.status != alerts.CLOSED:
             return self.apply(conn, newest, press, now_ms)
-        who = people.directory(conn, press.org, escalation.load(press.frozen))
+        who = people.directory(conn, press.org, escalation.load(press.frozen), site=press.site)
         return self.decide(conn, Rows(newest, people=who), press, now_ms, place)
 
     def technical(
-        self, conn: Connection, org: str, site: str, device: str, subject: str, now_ms: int, **detail: object
+        self,
+        conn: Connection,
+        org: str,
+        site: str,
+        device: str,
+        subject: str,
+        now_ms: int,
+        device_org: str = "",
+        about_id: str | None = None,
+        **detail: object,
     ) -> Changes:
-        """Something would not work: one open technical alert a device bundles everything that is wrong with it."""
+        """Something would not work: one open technical alert a device bundles everything that is wrong with it.
+
+        Without a device (""), one a subject. `device_org` and `about_id`: the device and the alert are another
+        organisation's, whose next one up `org` is.
+        """
         version, frozen = devices.technical_policy(conn, org)
+        whose = f"{device_org}/{device}" if device_org not in ("", org) else device
         press = Press(
-            alert_id=alerts.alert_id(org, device, f"{subject}-{now_ms}"),
+            alert_id=alerts.alert_id(org, whose, f"{subject}-{now_ms}"),
             org=org,
             site=site,
             device=device,
@@ -65,9 +79,15 @@ class Outbox:
             policy_version=version,
             frozen=frozen,
             detail=tuple(detail.items()),
+            device_org=device_org or org,
+            about_id=about_id,
         )
-        dedup = alerts.dedup_key(org, site, device, alerts.TECHNICAL, alerts.REAL)
-        return self.raise_or_count(conn, alert_rows.newest(conn, dedup), press, now_ms)
+        return self.raise_or_count(conn, alert_rows.newest(conn, _technical_key(press)), press, now_ms)
+
+    def cleared(self, conn: Connection, org: str, site: str, device: str, subject: str, now_ms: int) -> None:
+        """The cause of a technical alert went away."""
+        dedup = alerts.dedup_key(org, site, device, alerts.TECHNICAL, alerts.REAL, False, subject)
+        self._cleared(conn, dedup, subject, now_ms)
 
     def decide(
         self, conn: Connection, rows: Rows, event: escalation.Event, now_ms: int, place: notices.Place | None = None
@@ -78,9 +98,36 @@ class Outbox:
             return changes
         self._store(conn, rows, changes, now_ms, place)
         for trouble in changes.trouble:
-            alert = changes.alert
-            self.technical(conn, alert.org, alert.site, alert.device, trouble.subject, now_ms, alert=alert.id)
+            self._tell(conn, changes.alert, trouble, now_ms)
+        if rows.alert is not None and rows.alert.id == changes.alert.id and rows.alert.unanswered:
+            self._relieve(conn, changes.alert, now_ms)
         return changes
+
+    def _tell(self, conn: Connection, alert: Alert, trouble: Trouble, now_ms: int) -> None:
+        """What is owed for an alert that went wrong: here, and to the next organisation up (invariant 11: as such)."""
+        self.technical(conn, alert.org, alert.site, alert.device, trouble.subject, now_ms, alert=alert.id)
+        parent = devices.organisation(conn, alert.org)[2] if trouble.above else None
+        if parent is not None and parent != alert.org:
+            self.technical(
+                conn, parent, alert.site, alert.device, trouble.subject, now_ms, alert.org, alert.id, alert=alert.id
+            )
+
+    def _relieve(self, conn: Connection, alert: Alert, now_ms: int) -> None:
+        """Somebody answered what was said to be unanswered, or closed it: who was told so hears of it."""
+        if alert.unanswered and alert.status != alerts.CLOSED:
+            return
+        self.cleared(conn, alert.org, alert.site, alert.device, "unanswered", now_ms)
+        parent = devices.organisation(conn, alert.org)[2]
+        if parent is not None:
+            above = alerts.dedup_key(
+                parent, alert.site, alert.device, alerts.TECHNICAL, alerts.REAL, device_org=alert.org
+            )
+            self._cleared(conn, above, "unanswered", now_ms)
+
+    def _cleared(self, conn: Connection, dedup: str, subject: str, now_ms: int) -> None:
+        alert = alert_rows.newest(conn, dedup)
+        if alert is not None and alert.status != alerts.CLOSED:
+            self.apply(conn, alert, Cleared(subject), now_ms)
 
     def send_due(self, conn: Connection, due: Dispatch, now_ms: int, waiting: bool) -> None:
         """A dispatch's instant has come: a try that waited, or a lease that ran out.
@@ -97,7 +144,7 @@ class Outbox:
         elif due.kind == dispatches.LAMP:
             dispatch_rows.save(conn, [self._lamp(conn, alert, due, now_ms)])
         else:
-            who = people.directory(conn, alert.org, None, (due.person_id, alert.answered_by))
+            who = people.directory(conn, alert.org, None, (due.person_id, alert.answered_by), alert.site)
             leased, outgoing = self._leased(due, alert, who, self._place(conn, alert), now_ms)
             if outgoing is None:
                 refused = dispatches.Outcome(False, permanent=True, error="no-method")
@@ -115,7 +162,7 @@ class Outbox:
             sent = dispatch_rows.get(conn, event.dispatch_id)
             return Rows(alert, () if sent is None else (sent,))
         rows = alert_rows.rows(conn, alert)
-        if isinstance(event, Sent) and all(each.id != event.dispatch_id for each in rows.dispatches):
+        if isinstance(event, Sent | Reported) and all(each.id != event.dispatch_id for each in rows.dispatches):
             sent = dispatch_rows.get(conn, event.dispatch_id)
             return rows if sent is None else replace(rows, dispatches=(*rows.dispatches, sent))
         if isinstance(event, Take) and event.person_id not in rows.people.by_id:
@@ -132,8 +179,14 @@ class Outbox:
         else:
             alert_rows.save(conn, alert)
         if changes.answers:
-            alert_rows.add_answers(conn, changes.answers)
-            signals.answered(conn, alert.id, now_ms)
+            answered = {(each.epoch, each.person_id) for each in rows.answers}
+            new = [each for each in changes.answers if (each.epoch, each.person_id) not in answered]
+            old = [each for each in changes.answers if (each.epoch, each.person_id) in answered]
+            if new:
+                alert_rows.add_answers(conn, new)
+                signals.answered(conn, alert.id, now_ms)
+            if old:
+                alert_rows.save_progress(conn, old)
         known = {each.id for each in rows.dispatches}
         added: list[Dispatch] = []
         changed: list[Dispatch] = []
@@ -148,7 +201,8 @@ class Outbox:
                     signals.handed(conn, alert.id, now_ms)
                 heard.wake(each.next_ms)
                 continue
-            if each.kind != dispatches.LAMP and each.channel in self.channels:
+            now = each.next_ms is not None and each.next_ms <= now_ms
+            if now and each.kind != dispatches.LAMP and each.channel in self.channels:
                 place = place or self._place(conn, alert)
                 leased, outgoing = self._leased(each, alert, rows.people, place, now_ms)
                 if outgoing is not None:
@@ -169,8 +223,13 @@ class Outbox:
         heard.wake(alert.due_ms)
 
     def _place(self, conn: Connection, alert: Alert) -> notices.Place:
-        site, device, _ = devices.names(conn, alert.org, alert.device)
-        return notices.Place(site, device)
+        if alert.device:
+            site, device, _, zone = devices.names(conn, alert.device_org, alert.device)
+            whose = "" if alert.device_org == alert.org else devices.organisation(conn, alert.device_org)[0]
+            return notices.Place(site, device, zone, whose)
+        known = devices.site(conn, alert.org, alert.site) if alert.site else None
+        name, zone = known or devices.organisation(conn, alert.org)[:2]
+        return notices.Place(name, "", zone)
 
     def _leased(
         self, dispatch: Dispatch, alert: Alert, who: Directory, place: notices.Place, now_ms: int
@@ -193,10 +252,10 @@ class Outbox:
 
     def _lamp(self, conn: Connection, alert: Alert, order: Dispatch, now_ms: int) -> Dispatch:
         """Send a lamp order down, signed afresh, and say when to look at it again."""
-        sent = dispatches.lamp_sent(order, now_ms)
+        sent = dispatches.order_sent(order, now_ms)
         heard = notes(conn)
         heard.wake(sent.next_ms)
-        _, _, gateway = devices.names(conn, alert.org, alert.device)
+        _, _, gateway, _ = devices.names(conn, alert.org, alert.device)
         key = devices.signing_key(conn, alert.org, alert.device)
         if sent.status == dispatches.FAILED:
             downlink.withdraw(conn, order.id)
@@ -212,3 +271,9 @@ class Outbox:
             downlink.add(conn, alert.org, gateway, frames, order.id, now_ms)
             heard.downlinks.add((alert.org, gateway))
         return sent
+
+
+def _technical_key(press: Press) -> str:
+    return alerts.dedup_key(
+        press.org, press.site, press.device, press.category, press.mode, False, press.subject, press.device_org
+    )

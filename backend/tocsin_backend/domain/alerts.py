@@ -15,10 +15,14 @@ from .identity import uuid5
 
 NAMESPACE: Final = UUID("9a8b3a5e-7d0c-5f7e-9c1e-70c51e0a1e27")  # minted once; gateway and backend share it for ever
 
-# Categories. A call travels from a post; a technical alert says that something would not work.
+# Categories. A call travels from a post, a personal one from a button that is worn, a threat concerns a whole site; a
+# technical alert says that something would not work.
 CALL: Final = "call"
+PERSONAL: Final = "personal"
+THREAT: Final = "threat"
 TECHNICAL: Final = "technical"
-CATEGORY_OF_KIND: Final = {"call_post": CALL}  # what a press on a device of this kind means; a call if unknown
+# What a press on a device of this kind means; a call if unknown.
+CATEGORY_OF_KIND: Final = {"call_post": CALL, "personal_button": PERSONAL, "ppms_trigger": THREAT}
 
 REAL: Final = "real"
 DRILL: Final = "drill"
@@ -40,81 +44,75 @@ REPRESS_MS: Final = 60_000
 
 REASONS: Final = ("real", "false", "malicious", "test", "drill", "duplicate", "technical")  # a person's, on closing
 CLEARED_BY_ITSELF: Final = "cleared"  # the reason of a technical alert that was answered and whose cause went away
+PROBED: Final = "probe"  # the reason of a probe that reached its sink
+PROBE_FAILED: Final = "probe-failed"  # … and of one that did not
 
-FACTS: Final = (
-    "press",  # a new signal
-    "repress",  # a new signal, the last reopening more than REPRESS_MS ago or never
-    "due",  # the alert's instant has come
-    "undeliverable",  # every message of the current step failed for good
-    "answer",  # a named person takes it, quoting the current epoch
-    "answer-cleared",  # … of a technical alert whose cause is gone
-    "answer-stale",  # … quoting an older epoch
-    "escalate",  # by hand, quoting what is current
-    "escalate-stale",  # by hand, quoting what is past
-    "close",  # by a person, with a reason, quoting the current epoch
-    "close-stale",  # … quoting an older epoch
-    "clear",  # technical: the cause went away
-    "return",  # technical: the cause came back
-    "return-other",  # technical: another cause came
-)
+EN_ROUTE: Final = "en-route"
+ON_SITE: Final = "on-site"
+NEEDS_HELP: Final = "needs-help"
+PROGRESS: Final = (EN_ROUTE, ON_SITE, NEEDS_HELP)
 
+# Each fact, and for each of STATUSES in their order: (the next status, the effect). A pair that cannot come is ignored.
+_NOTHING: Final = ((NONE, "ignore"), (RAISED, "ignore"), (ANSWERED, "ignore"), (CLOSED, "ignore"))
+_A_NEW_ONE: Final = (RAISED, "raise")  # after CLOSED: a new alert, linked to the old one, which stays as it is
+_LATE: Final = (CLOSED, "note-late")
+_ROWS: Final[dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str], tuple[str, str]]]] = {
+    # a new signal
+    "press": (_A_NEW_ONE, (RAISED, "count"), (ANSWERED, "count"), _A_NEW_ONE),
+    # a new signal, the last reopening more than REPRESS_MS ago or never
+    "repress": (_A_NEW_ONE, (RAISED, "count"), (RAISED, "reopen-by-press"), _A_NEW_ONE),
+    # the alert's instant has come
+    "due": (_NOTHING[0], (RAISED, "advance"), (RAISED, "reopen-by-timeout"), _NOTHING[3]),
+    # … and fewer people have answered than the step asks for
+    "due-missing": (_NOTHING[0], (RAISED, "advance"), (ANSWERED, "remind"), _NOTHING[3]),
+    # every message of the current step failed for good
+    "undeliverable": (_NOTHING[0], (RAISED, "skip"), _NOTHING[2], _NOTHING[3]),
+    # a named person takes it, quoting the current epoch
+    "answer": (_NOTHING[0], (ANSWERED, "take"), (ANSWERED, "note-taken"), _LATE),
+    # … one more of the several who must
+    "answer-more": (_NOTHING[0], (ANSWERED, "take"), (ANSWERED, "join"), _LATE),
+    # … of a technical alert whose cause is gone
+    "answer-cleared": (_NOTHING[0], (CLOSED, "take-and-close"), (ANSWERED, "note-taken"), _LATE),
+    # … quoting an older epoch
+    "answer-stale": (_NOTHING[0], (RAISED, "note-stale"), (ANSWERED, "note-stale"), _LATE),
+    # en route, on site: said by one who answered in this epoch
+    "progress": (_NOTHING[0], (RAISED, "note-progress"), (ANSWERED, "progress"), _LATE),
+    # … or by anybody else
+    "progress-other": (_NOTHING[0], (RAISED, "note-progress"), (ANSWERED, "note-progress"), _LATE),
+    # … or of an older epoch
+    "progress-stale": (_NOTHING[0], (RAISED, "note-stale"), (ANSWERED, "note-stale"), _LATE),
+    # whoever is there needs help
+    "help": (_NOTHING[0], (RAISED, "note-progress"), (RAISED, "reopen-for-help"), _LATE),
+    # by hand, quoting what is current, or what is past
+    "escalate": (_NOTHING[0], (RAISED, "hasten"), (RAISED, "hasten"), _NOTHING[3]),
+    "escalate-stale": _NOTHING,
+    # by a person, with a reason, quoting the current epoch
+    "close": (_NOTHING[0], (CLOSED, "close"), (CLOSED, "close"), _NOTHING[3]),
+    # … as the first of the two whom it takes
+    "close-first": (_NOTHING[0], (RAISED, "ask-close"), (ANSWERED, "ask-close"), _NOTHING[3]),
+    # … as the first once more
+    "close-same": (_NOTHING[0], (RAISED, "ask-again"), (ANSWERED, "ask-again"), _NOTHING[3]),
+    # … quoting an older epoch
+    "close-stale": (_NOTHING[0], (RAISED, "note-stale-close"), (ANSWERED, "note-stale-close"), _NOTHING[3]),
+    # a person switches the alarm outputs off
+    "all-clear": (_NOTHING[0], (RAISED, "all-clear"), (ANSWERED, "all-clear"), (CLOSED, "all-clear")),
+    # technical: the cause went away
+    "clear": (_NOTHING[0], (RAISED, "note-cleared"), (CLOSED, "close-cleared"), _NOTHING[3]),
+    # … and the policy asks for no answer
+    "clear-closes": (_NOTHING[0], (CLOSED, "close-cleared"), (CLOSED, "close-cleared"), _NOTHING[3]),
+    # technical: the cause came back
+    "return": (_A_NEW_ONE, (RAISED, "count"), (ANSWERED, "count"), _A_NEW_ONE),
+    # technical: another cause came, the last reopening more than REPRESS_MS ago or never
+    "return-other": (_A_NEW_ONE, (RAISED, "count"), (RAISED, "reopen-by-other"), _A_NEW_ONE),
+    # … or less
+    "return-soon": (_A_NEW_ONE, (RAISED, "count"), (ANSWERED, "count-other"), _A_NEW_ONE),
+    # a probe reached its sink, or did not
+    "probed": (_NOTHING[0], (CLOSED, "close-probe"), (CLOSED, "close-probe"), _NOTHING[3]),
+    "probe-failed": (_NOTHING[0], (CLOSED, "fail-probe"), (CLOSED, "fail-probe"), _NOTHING[3]),
+}
+FACTS: Final = tuple(_ROWS)
 TRANSITIONS: Final[dict[tuple[str, str], tuple[str, str]]] = {
-    (NONE, "press"): (RAISED, "raise"),
-    (NONE, "repress"): (RAISED, "raise"),
-    (NONE, "return"): (RAISED, "raise"),
-    (NONE, "return-other"): (RAISED, "raise"),
-    (NONE, "due"): (NONE, "ignore"),
-    (NONE, "undeliverable"): (NONE, "ignore"),
-    (NONE, "answer"): (NONE, "ignore"),
-    (NONE, "answer-cleared"): (NONE, "ignore"),
-    (NONE, "answer-stale"): (NONE, "ignore"),
-    (NONE, "escalate"): (NONE, "ignore"),
-    (NONE, "escalate-stale"): (NONE, "ignore"),
-    (NONE, "close"): (NONE, "ignore"),
-    (NONE, "close-stale"): (NONE, "ignore"),
-    (NONE, "clear"): (NONE, "ignore"),
-    (RAISED, "press"): (RAISED, "count"),
-    (RAISED, "repress"): (RAISED, "count"),
-    (RAISED, "return"): (RAISED, "count"),
-    (RAISED, "return-other"): (RAISED, "count"),
-    (RAISED, "due"): (RAISED, "advance"),
-    (RAISED, "undeliverable"): (RAISED, "skip"),
-    (RAISED, "answer"): (ANSWERED, "take"),
-    (RAISED, "answer-cleared"): (CLOSED, "take-and-close"),
-    (RAISED, "answer-stale"): (RAISED, "note-stale"),
-    (RAISED, "escalate"): (RAISED, "hasten"),
-    (RAISED, "escalate-stale"): (RAISED, "ignore"),
-    (RAISED, "close"): (CLOSED, "close"),
-    (RAISED, "close-stale"): (RAISED, "note-stale-close"),
-    (RAISED, "clear"): (RAISED, "note-cleared"),
-    (ANSWERED, "press"): (ANSWERED, "count"),
-    (ANSWERED, "repress"): (RAISED, "reopen-by-press"),
-    (ANSWERED, "return"): (ANSWERED, "count"),
-    (ANSWERED, "return-other"): (RAISED, "reopen-by-other"),
-    (ANSWERED, "due"): (RAISED, "reopen-by-timeout"),
-    (ANSWERED, "undeliverable"): (ANSWERED, "ignore"),
-    (ANSWERED, "answer"): (ANSWERED, "note-taken"),
-    (ANSWERED, "answer-cleared"): (ANSWERED, "note-taken"),
-    (ANSWERED, "answer-stale"): (ANSWERED, "note-stale"),
-    (ANSWERED, "escalate"): (RAISED, "hasten"),
-    (ANSWERED, "escalate-stale"): (ANSWERED, "ignore"),
-    (ANSWERED, "close"): (CLOSED, "close"),
-    (ANSWERED, "close-stale"): (ANSWERED, "note-stale-close"),
-    (ANSWERED, "clear"): (CLOSED, "close-cleared"),
-    (CLOSED, "press"): (RAISED, "raise"),  # a new alert, linked to the old one, which stays as it is
-    (CLOSED, "repress"): (RAISED, "raise"),
-    (CLOSED, "return"): (RAISED, "raise"),
-    (CLOSED, "return-other"): (RAISED, "raise"),
-    (CLOSED, "due"): (CLOSED, "ignore"),
-    (CLOSED, "undeliverable"): (CLOSED, "ignore"),
-    (CLOSED, "answer"): (CLOSED, "note-late"),
-    (CLOSED, "answer-cleared"): (CLOSED, "note-late"),
-    (CLOSED, "answer-stale"): (CLOSED, "note-late"),
-    (CLOSED, "escalate"): (CLOSED, "ignore"),
-    (CLOSED, "escalate-stale"): (CLOSED, "ignore"),
-    (CLOSED, "close"): (CLOSED, "ignore"),
-    (CLOSED, "close-stale"): (CLOSED, "ignore"),
-    (CLOSED, "clear"): (CLOSED, "ignore"),
+    (status, fact): row[at] for fact, row in _ROWS.items() for at, status in enumerate(STATUSES)
 }
 
 
@@ -167,13 +165,15 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A named person took the alert in this epoch."""
+    """A named person took the alert in this epoch, and what she last said of it."""
 
     alert_id: str
     epoch: int
     person_id: int
     channel: str
     at_ms: int
+    progress: str = ""
+    progress_ms: int | None = None
 
 
 def alert_id(org: str, device: str, fact: str) -> str:
@@ -181,14 +181,31 @@ def alert_id(org: str, device: str, fact: str) -> str:
     return uuid5(NAMESPACE.bytes, f"{org}/{device}/{fact}")
 
 
-def dedup_key(org: str, site: str, device: str, category: str, mode: str, silent: bool = False) -> str:
+def dedup_key(
+    org: str,
+    site: str,
+    device: str,
+    category: str,
+    mode: str,
+    silent: bool = False,
+    subject: str = "",
+    device_org: str = "",
+) -> str:
     """At most one alert of this key is open (invariant 2). A device is in it: presses of two devices never merge.
 
-    Nor do a silent and a loud press of one device: the lamp must stay dark for one and answer the other.
+    Nor do a silent and a loud press of one device: the lamp must stay dark for one and answer the other. What concerns
+    no device is told apart by its subject, and a device of another organisation by that one's name.
     """
-    return f"{org}/{site}/{device}/{category}/{mode}" + ("/silent" if silent else "")
+    whose = f"{org}/{device_org}:" if device_org not in ("", org) else f"{org}/"
+    key = f"{whose}{site}/{device}/{category}/{mode}" + ("/silent" if silent else "")
+    return key if device else f"{key}/{subject}"
 
 
 def may_reopen(alert: Alert, now_ms: int) -> bool:
     """The guard of `repress`. A reopening that lies ahead was dated by a clock that went back since: no guard."""
     return alert.reopened_ms is None or not 0 <= now_ms - alert.reopened_ms <= REPRESS_MS
+
+
+def takes_two_to_close(alert: Alert) -> bool:
+    """Whether one person alone may not close it: under threat, she may be made to."""
+    return alert.mode != PROBE and (alert.silent or alert.category == THREAT)

@@ -1,4 +1,4 @@
-"""The dispatch: one message to one target by one channel, from decided to handed over, or one lamp order.
+"""The dispatch: one message to one target by one channel, from decided to handed over; or one order to a device.
 
 `pending → leased → handed → delivered → seen`; `failed` after MAX_ATTEMPTS refused tries or one permanent refusal;
 `cancelled` when it no longer should leave. A lease that expires belongs to a sender that crashed or hangs: the message
@@ -19,19 +19,23 @@ FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
 OPEN: Final = (PENDING, LEASED)
 TOLD: Final = (LEASED, HANDED, DELIVERED, SEEN)  # who may have read it
+REACHED: Final = (DELIVERED, SEEN)  # who has it for certain: what a relay accepted reached nobody yet
 
 NOTIFY: Final = "notify"
 TAKEN: Final = "taken"
 CLOSED: Final = "closed"
+INFO: Final = "info"  # a second person is asked for; a report
+ACTUATE: Final = "actuate"  # an alarm output
 LAMP: Final = "lamp"
+ORDERS: Final = (ACTUATE, LAMP)  # tried until the device itself confirms; no answer and no close stops them
 
-FIRST_CLASS, LATER_CLASS, NEWS_CLASS, TECHNICAL_CLASS = 0, 1, 2, 3
+FIRST_CLASS, LATER_CLASS, NEWS_CLASS, TECHNICAL_CLASS, PROBE_CLASS = 0, 1, 2, 3, 4
 
 LEASE_MS: Final = 10_000  # a sender's own deadlines add up to less (channels/)
 RETRY_MS: Final = (2_000, 5_000, 15_000)  # after the first, second, third refused try
 MAX_ATTEMPTS: Final = 4
 LAMP_RETRY_MS: Final = (2_000, 5_000, 15_000, 60_000)  # the last one again and again, and at once when the post is born
-LAMP_GIVE_UP_MS: Final = 86_400_000  # a post that was away for a day no longer holds that press
+LAMP_GIVE_UP_MS: Final = 86_400_000  # a post that was away for a day no longer holds that press; alarm outputs as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,16 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one try: accepted, or refused (`permanent`: trying again is pointless)."""
+    """What came of one try: accepted, or refused (`permanent`: trying again is pointless).
+
+    `confirmed`: what the channel knows already of a message it took: "", delivered or seen.
+    """
 
     accepted: bool
     permanent: bool = False
     error: str | None = None
     provider_id: str | None = None
+    confirmed: str = ""
 
 
 def new(
@@ -82,8 +90,12 @@ def new(
     now_ms: int,
     person_id: int | None = None,
     method_id: int = 0,
+    offset_ms: int = 0,
 ) -> Dispatch:
-    """A pending dispatch, due now. `place` is (epoch, pass, step). The id follows from what it is: never two of one."""
+    """A pending dispatch, due now or after `offset_ms`. `place` is (epoch, pass, step).
+
+    The id follows from what it is: never two of one.
+    """
     epoch, pass_, step = place
     name = f"{epoch}/{pass_}/{step}/{kind}/{target}/{method_id}"
     return Dispatch(
@@ -100,7 +112,7 @@ def new(
         class_,
         PENDING,
         0,
-        now_ms,
+        now_ms + offset_ms,
         None,
         False,
         None,
@@ -138,8 +150,10 @@ def settle(dispatch: Dispatch, outcome: Outcome, now_ms: int, superseded: bool =
     attempts = dispatch.attempts + 1
     if dispatch.status in (HANDED, DELIVERED, SEEN):  # tried twice, and the other try went through
         return dispatch
+    if outcome.accepted and dispatch.kind == ACTUATE and not outcome.confirmed:
+        return order_sent(dispatch, now_ms) if dispatch.status in OPEN else dispatch
     if outcome.accepted:
-        return replace(
+        handed = replace(
             dispatch,
             status=HANDED,
             attempts=attempts,
@@ -149,8 +163,11 @@ def settle(dispatch: Dispatch, outcome: Outcome, now_ms: int, superseded: bool =
             provider_id=outcome.provider_id,
             error=None,
         )
+        return report(handed, outcome.confirmed, None, now_ms) if outcome.confirmed else handed
     if dispatch.status not in OPEN:
         return dispatch
+    if dispatch.kind == ACTUATE and not outcome.permanent:
+        return replace(order_sent(dispatch, now_ms), handed_ms=dispatch.handed_ms, error=outcome.error)
     if outcome.permanent or attempts >= MAX_ATTEMPTS:
         status, next_ms = FAILED, None
     elif superseded:
@@ -160,15 +177,34 @@ def settle(dispatch: Dispatch, outcome: Outcome, now_ms: int, superseded: bool =
     return replace(dispatch, status=status, attempts=attempts, next_ms=next_ms, owner=None, error=outcome.error)
 
 
-def lamp_sent(dispatch: Dispatch, now_ms: int) -> Dispatch:
-    """A lamp order went down towards the post: looked at again until the post confirms it."""
+def order_sent(dispatch: Dispatch, now_ms: int) -> Dispatch:
+    """An order went down towards its device: looked at again until the device confirms it."""
     if now_ms - dispatch.created_ms >= LAMP_GIVE_UP_MS:
-        return replace(dispatch, status=FAILED, next_ms=None, error="unconfirmed")
+        return replace(dispatch, status=FAILED, next_ms=None, owner=None, error="unconfirmed")
     wait_ms = LAMP_RETRY_MS[min(dispatch.attempts, len(LAMP_RETRY_MS) - 1)]
     handed_ms = dispatch.handed_ms if dispatch.handed_ms is not None else now_ms
-    return replace(dispatch, attempts=dispatch.attempts + 1, next_ms=now_ms + wait_ms, handed_ms=handed_ms)
+    return replace(
+        dispatch,
+        status=PENDING,
+        attempts=dispatch.attempts + 1,
+        next_ms=now_ms + wait_ms,
+        owner=None,
+        handed_ms=handed_ms,
+    )
 
 
 def delivered(dispatch: Dispatch, now_ms: int) -> Dispatch:
     """The target itself confirmed."""
     return replace(dispatch, status=DELIVERED, next_ms=None, owner=None, error=None, delivered_ms=now_ms)
+
+
+def report(dispatch: Dispatch, what: str, error: str | None, now_ms: int) -> Dispatch:
+    """What became of a message that was handed over, said later. What is known already is not said less of."""
+    if what == SEEN and dispatch.status != SEEN:
+        first_ms = now_ms if dispatch.delivered_ms is None else dispatch.delivered_ms
+        return replace(delivered(dispatch, first_ms), status=SEEN, seen_ms=now_ms)
+    if what == DELIVERED and dispatch.status not in REACHED:
+        return delivered(dispatch, now_ms)
+    if what == FAILED and dispatch.status in (*OPEN, HANDED):
+        return replace(dispatch, status=FAILED, next_ms=None, owner=None, error=error)
+    return dispatch

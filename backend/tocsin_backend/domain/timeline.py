@@ -91,6 +91,9 @@ class Folded:
     step: int = 0
     presses: int = 0
     unanswered: bool = False
+    severity: int = 0
+    progress: str = ""
+    close_asked_by: int | None = None
     answered_by: int | None = None
     closed_by: int | None = None
     reason: str | None = None
@@ -112,8 +115,18 @@ def fold(entries: Iterable[Entry]) -> Folded:
                 found.unanswered = True
             case "reopened":
                 found.status, found.epoch, found.answered_by, found.unanswered = "raised", data["epoch"], None, False
+                found.pass_, found.progress = 1, "needs-help" if data["why"] == "needs-help" else ""
             case "answered":
                 found.status, found.answered_by, found.unanswered = "answered", data["person"], False
+                found.progress = ""
+            case "progress":
+                found.progress = data["progress"]
+            case "severity":
+                found.severity = data["severity"]
+            case "close-asked":
+                found.close_asked_by = data["person"]
+            case "close-void":
+                found.close_asked_by = None
             case "cleared":
                 found.condition = "cleared"
             case "closed":

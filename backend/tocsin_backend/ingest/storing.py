@@ -83,7 +83,7 @@ class Storing:
         word, epoch = "stored", None
         if frame.is_press:
             assert alert_id is not None
-            place = notices.Place(card.site_name, card.device_name)
+            place = notices.Place(card.site_name, card.device_name, card.zone)
             changes = self.outbox.raise_or_count(conn, newest, self._press(frame, alert_id), now_ms, place)
             assert changes.alert is not None
             assert changes.alert.id == alert_id

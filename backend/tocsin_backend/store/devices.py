@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, func, select, tuple_, update
 from ..domain import policies
 from ..domain.liveness import Presence
 from . import tables
-from .dialect import Prepared
+from .dialect import Prepared, locked, locks
 
 _device = tables.Device.__table__  # type: ignore[attr-defined]
 _site = tables.Site.__table__  # type: ignore[attr-defined]
@@ -35,12 +35,13 @@ class Card:
     keys: Mapping[str, bytes]  # in force, by kid
     policy_version: int
     frozen: str  # policies.dump of the policy of its presses
+    zone: str = "Europe/Paris"  # of the site
 
 
 _card = Prepared(
     select(
         _device.c.site, _device.c.kind, _device.c.name, _site.c.name, _organisation.c.language, _site.c.reporting_ms,
-        _device.c.retired_ms, _version.c.version, _version.c.body,
+        _device.c.retired_ms, _version.c.version, _version.c.body, _site.c.timezone,
     )
     .select_from(
         _device.join(_organisation, _organisation.c.id == _device.c.org)
@@ -85,12 +86,16 @@ _presences = (
     select(*_presence_columns)
     .select_from(_device.join(_site, (_site.c.org == _device.c.org) & (_site.c.id == _device.c.site)))
     .where(tuple_(_device.c.org, _device.c.id).in_(bindparam("devices", expanding=True)))
+    .order_by(_device.c.org, _device.c.id)  # the order in which they are locked
 )
-_presence = Prepared(
+_presences_locked = locked(_presences, _device)
+_by_id = (
     select(*_presence_columns)
     .select_from(_device.join(_site, (_site.c.org == _device.c.org) & (_site.c.id == _device.c.site)))
     .where(_device.c.org == bindparam("of_org"), _device.c.id == bindparam("of_device"))
 )
+_presence, _presence_locked = Prepared(_by_id), Prepared(locked(_by_id, _device))
+_claim = Prepared(locked(_by_id, _device, skip=True))
 _this = (_device.c.org == bindparam("of_org"), _device.c.id == bindparam("of_device"))
 _set_presence = Prepared(
     update(_device)
@@ -133,7 +138,7 @@ _set_heard = Prepared(
 _set_gateway = Prepared(update(_device).where(*_this).values(gateway=bindparam("new_gateway")))
 _set_info = update(_device).where(*_this).values(info=bindparam("new_info"))
 _names = (
-    select(_site.c.name, _device.c.name, _device.c.gateway)
+    select(_site.c.name, _device.c.name, _device.c.gateway, _site.c.timezone)
     .select_from(_device.join(_site, (_site.c.org == _device.c.org) & (_site.c.id == _device.c.site)))
     .where(*_this)
 )
@@ -164,13 +169,14 @@ def card(conn: Connection, org: str, device: str) -> Card | None:
     row = _card.first(conn, key)
     if row is None:
         return None
-    site, kind, name, site_name, language, reporting_ms, retired_ms, version, body = row
+    site, kind, name, site_name, language, reporting_ms, retired_ms, version, body, zone = row
     if body is None:
         version, body = 0, policies.dump(policies.fallback(language))
     keys = {kid: bytes(secret) for kid, secret in _keys.all(conn, key)}
     return Card(
-        org, device, site, kind, name, site_name, language, reporting_ms, retired_ms is not None, keys, version, body
-    )
+        org, device, site, kind, name, site_name, language, reporting_ms, retired_ms is not None, keys, version, body,
+        zone,
+    )  # fmt: skip
 
 
 def signing_key(conn: Connection, org: str, device: str) -> tuple[str, bytes] | None:
@@ -187,23 +193,43 @@ def technical_policy(conn: Connection, org: str) -> tuple[int, str]:
     return version, body
 
 
-def names(conn: Connection, org: str, device: str) -> tuple[str, str, str | None]:
-    """(site's name, device's name, id of the gateway that last forwarded for it)."""
+def names(conn: Connection, org: str, device: str) -> tuple[str, str, str | None, str]:
+    """(site's name, device's name, id of the gateway that last forwarded for it, the site's time zone)."""
     row = conn.execute(_names, {"of_org": org, "of_device": device}).one()
+    return row[0], row[1], row[2], row[3]
+
+
+def organisation(conn: Connection, org: str) -> tuple[str, str, str | None]:
+    """(name, time zone, the next organisation up) of an organisation."""
+    columns = (_organisation.c.name, _organisation.c.timezone, _organisation.c.parent)
+    row = conn.execute(select(*columns).where(_organisation.c.id == org)).one()
     return row[0], row[1], row[2]
 
 
+def site(conn: Connection, org: str, site_id: str) -> tuple[str, str] | None:
+    """(name, time zone) of a site."""
+    query = select(_site.c.name, _site.c.timezone).where(_site.c.org == org, _site.c.id == site_id)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
 def presences(conn: Connection, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tracked]:
-    """The presence of these (org, device)."""
-    rows = conn.execute(_presences, {"devices": sorted(devices)})
+    """The presence of these (org, device); for a job that writes they are locked, as an alert is."""
+    rows = conn.execute(_presences_locked if locks(conn) else _presences, {"devices": sorted(devices)})
     return {(row[0], row[1]): _tracked(row) for row in rows}
 
 
 def presence(conn: Connection, org: str, device: str) -> Tracked:
-    """The presence of a device that is known."""
-    row = _presence.first(conn, {"of_org": org, "of_device": device})
+    """The presence of a device that is known; for a job that writes it is locked, as an alert is."""
+    row = (_presence_locked if locks(conn) else _presence).first(conn, {"of_org": org, "of_device": device})
     assert row is not None
     return _tracked(row)
+
+
+def claim(conn: Connection, org: str, device: str) -> Tracked | None:
+    """As `presence` for a job that writes; None while another process has it locked."""
+    row = (_claim if locks(conn) else _presence).first(conn, {"of_org": org, "of_device": device})
+    return None if row is None else _tracked(row)
 
 
 def due(conn: Connection, now_ms: int, limit: int) -> list[Tracked]:

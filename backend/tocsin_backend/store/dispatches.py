@@ -30,8 +30,8 @@ _maybe_dup = COLUMNS.index("maybe_dup")
 _due = (
     select(*_columns)
     .where(
-        _dispatch.c.next_ms <= bindparam("now_ms"),
-        _dispatch.c.channel.in_(bindparam("channels", expanding=True))
+        _dispatch.c.next_ms <= bindparam("ahead_ms"),
+        ((_dispatch.c.next_ms <= bindparam("now_ms")) & _dispatch.c.channel.in_(bindparam("channels", expanding=True)))
         | ((_dispatch.c.status == dispatches.LEASED) & (_dispatch.c.owner == bindparam("owner"))),
     )
     .order_by(_dispatch.c.class_, _dispatch.c.next_ms)
@@ -61,12 +61,22 @@ def save(conn: Connection, changed: list[Dispatch]) -> None:
     _update.run_many(conn, rows)
 
 
-def due(conn: Connection, now_ms: int, limit: int, channels: Iterable[str], owner: str) -> list[Dispatch]:
+def due(
+    conn: Connection, now_ms: int, limit: int, channels: Iterable[str], owner: str, ahead_ms: int = 0
+) -> list[Dispatch]:
     """Those to be looked at now, pending or leased, by class: of these channels, and whatever `owner` has leased.
+
+    Of the latter also what ends within `ahead_ms`: its lease can still be prolonged before another engine takes it.
 
     The rows of a channel that has no room are left out here: a page full of them would hide every other channel's.
     """
-    values = {"now_ms": now_ms, "limit": limit, "channels": sorted(channels), "owner": owner}
+    values = {
+        "now_ms": now_ms,
+        "ahead_ms": now_ms + ahead_ms,
+        "limit": limit,
+        "channels": sorted(channels),
+        "owner": owner,
+    }
     return [Dispatch(*row) for row in conn.execute(_due, values)]
 
 
@@ -76,12 +86,18 @@ def earliest_ms(conn: Connection) -> int | None:
 
 
 def clamp(conn: Connection, now_ms: int) -> None:
-    """After a start: no instant further ahead than its longest span (invariant 5)."""
+    """After a start: no instant further ahead than its longest span (invariant 5).
+
+    A first try waits for its method's offset, counted anew when the clock went back behind it; a later one for less.
+    """
+    first = (_dispatch.c.status == dispatches.PENDING) & (_dispatch.c.attempts == 0)
+    offset_ms = _dispatch.c.next_ms - _dispatch.c.created_ms
+    conn.execute(update(_dispatch).where(first, _dispatch.c.created_ms > now_ms).values(next_ms=now_ms + offset_ms))
     for status, span_ms in (
-        (dispatches.PENDING, max(dispatches.LAMP_RETRY_MS)),
-        (dispatches.LEASED, dispatches.LEASE_MS),
+        ((_dispatch.c.status == dispatches.PENDING) & (_dispatch.c.attempts > 0), max(dispatches.LAMP_RETRY_MS)),
+        (_dispatch.c.status == dispatches.LEASED, dispatches.LEASE_MS),
     ):
-        far = (_dispatch.c.status == status) & (_dispatch.c.next_ms > now_ms + span_ms)
+        far = status & (_dispatch.c.next_ms > now_ms + span_ms)
         conn.execute(update(_dispatch).where(far).values(next_ms=now_ms + span_ms))
 
 
