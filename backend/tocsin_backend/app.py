@@ -67,14 +67,15 @@ def build(settings: Settings, clock: Clock) -> Services:
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     outbox = Outbox(owner, frozenset(channels), settings.public_url)
     ingest = Ingest(database, clock, outbox, evidence_max=settings.evidence_max)
+    engine = Engine(database, clock, outbox, channels)
     return Services(
         settings=settings,
         database=database,
         ingest=ingest,
-        engine=Engine(database, clock, outbox, channels),
+        engine=engine,
         accounts=Accounts(database, settings.session_hours * 3_600_000, clock.now_ms),
         registrar=Registrar(settings, secret, database, clock.now_ms),
-        metrics=Metrics(database, ingest, clock.now_ms),
+        metrics=Metrics(database, ingest, engine.lateness, clock.now_ms),
         now_ms=clock.now_ms,
         stopping=asyncio.Event(),
     )

@@ -19,6 +19,7 @@ from tocsin_backend.commands import (
     devices,
     gateways,
     installation,
+    lateness,
     organisations,
     people,
     policies,
@@ -29,7 +30,7 @@ from tocsin_backend.errors import Misconfigured, TocsinError, Unavailable
 from tocsin_backend.settings import read_settings
 
 # In the order of `tocsin --help`.
-NOUNS = (installation, organisations, sites, devices, gateways, people, policies, alerts, traffic)
+NOUNS = (installation, organisations, sites, devices, gateways, people, policies, alerts, lateness, traffic)
 
 
 def build_parser() -> argparse.ArgumentParser:

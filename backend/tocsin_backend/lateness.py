@@ -16,12 +16,10 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from .domain import alerts, lateness
-from .domain.escalation import Cleared
+from .domain import lateness
 from .domain.lateness import SUBJECT, Alarm, Tally
 from .errors import Unavailable
 from .outbox import Outbox
-from .store import alerts as alert_rows
 from .store import lateness as rows
 from .store.database import Database, Priority
 
@@ -136,15 +134,9 @@ class Lateness:
                 if others_are_late:
                     alarms[org] = replace(alarms[org], seen_ms=now_ms)
                 else:
-                    self._clear(conn, org, now_ms)
+                    self._outbox.cleared(conn, org, "", "", SUBJECT, now_ms)
                     del alarms[org]
         return alarms, over
-
-    def _clear(self, conn: Connection, org: str, now_ms: int) -> None:
-        key = alerts.dedup_key(org, "", "", alerts.TECHNICAL, alerts.REAL, subject=SUBJECT)
-        alert = alert_rows.newest(conn, key)
-        if alert is not None and alert.status != alerts.CLOSED:
-            self._outbox.apply(conn, alert, Cleared(SUBJECT), now_ms)
 
     def figures(self) -> Mapping[str, Served]:
         """What this process served, by timer."""

@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tocsin_backend.domain import lateness
 from tocsin_backend.ingest import Ingest
+from tocsin_backend.lateness import Lateness
 from tocsin_backend.store import listings
 from tocsin_backend.store.database import Database
 
@@ -20,7 +23,7 @@ INGEST_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2
 class Metrics:
     """The registry and what is counted in it."""
 
-    def __init__(self, database: Database, ingest: Ingest, now_ms: Callable[[], int]) -> None:
+    def __init__(self, database: Database, ingest: Ingest, timers: Lateness, now_ms: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self.envelopes = Counter(
             "tocsin_envelopes", "Envelopes answered: stored, duplicate or refused", ["answer"], registry=self.registry
@@ -36,6 +39,7 @@ class Metrics:
             registry=self.registry,
         )
         self.registry.register(_Passed(database, ingest))
+        self.registry.register(_Timers(timers))
         self.registry.register(_Counted(database, now_ms))
 
     def text(self) -> bytes:
@@ -62,6 +66,26 @@ class _Passed(Collector):
         yield CounterMetricFamily("tocsin_commits", "Transactions committed", figures.commits)
         yield CounterMetricFamily("tocsin_jobs", "Jobs of the database's writer", figures.jobs)
         yield CounterMetricFamily("tocsin_jobs_failed", "Jobs of the writer that failed", figures.failed)
+
+
+class _Timers(Collector):
+    """How late this process served its timers."""
+
+    def __init__(self, timers: Lateness) -> None:
+        self._timers = timers
+
+    def describe(self) -> Iterator[Metric]:
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(
+            "tocsin_timer_lateness_seconds", "From a timer's instant to its decision's commit", labels=["timer"]
+        )
+        ends = [str(bound / 1000) for bound in lateness.BOUNDS_MS] + ["+Inf"]
+        for timer, found in sorted(self._timers.figures().items()):
+            counts = list(zip(ends, accumulate(found.buckets), strict=True))
+            family.add_metric([timer], counts, found.tally.total_ms / 1000)
+        yield family
 
 
 class _Counted(Collector):
