@@ -4,27 +4,42 @@
     title = "Lycées, le jour"
     answer_timeout_s = 900             # reopen when an answered alert is not closed by then; 0: never. Default 900
     passes = 2                         # over all steps, before the last one repeats for ever. Default 1, at most 9
+    severity_presses = 3               # so many presses
+    severity_within_s = 60             # within so long raise the severity by one; both or neither
+    clear_closes = true                # technical alerts: cleared, they close without an answer. Default false
+    drill = true                       # made for drills: nothing external may be in it. Default false
 
     [[step]]
     delay_s = 30                       # before the next step, at least 5
+    answers = 2                        # so many different people must answer. Default 1
     targets = [
         { channel = "console" },                           # the supervisors' screen
         { person = "a.martin" },                           # by every contact method she has
         { person = "b.durand", channels = ["email"] },     # by these only
         { role = "supervisor" },                           # everybody who has this role then
+        { roster = "astreinte" },                          # whoever is on duty then (rosters.py)
+        { desk = "ville/pm", during = "jour" },            # another organisation's desk, which invited us,
+        { desk = "gendarmerie/cic", not_during = "jour" }, # in the hours of a calendar, or outside them
+        { alarms = "sirenes-lycee" },                      # an alarm group: its outputs sound
+        { channel = "dc09/cra" },                          # a monitoring centre
+        { channel = "cap" },                               # the CAP feed
     ]
 
 Step 0 fires at once. A running alert keeps the policy it was raised with (`dump`, `load`).
+
+Refused when it is saved: a step that no person receives; a step that is push alone, because a push service is nobody's
+duty; a branch that cannot be reached (hours that never come, more answers than people); anything external in a drill
+policy; whatever is not known here. What is only unwise is said by lint.py.
 """
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from .rights import ROLES
+from .documents import BadDocument, Reader
+from .rights import ROLES, may
 
 MIN_DELAY_S: Final = 5  # below it, a person is told twice before having read the first message
 MAX_DELAY_S: Final = 86_400
@@ -35,7 +50,7 @@ MIN_TIMEOUT_S: Final = 30
 MAX_TIMEOUT_S: Final = 7 * 86_400
 PERSONAL_CHANNELS: Final = ("webhook", "email", "sms", "push")  # reach one person
 SHARED_CHANNELS: Final = ("console", "cap")  # reach whoever is there; and dc09/<centre>
-_NAME: Final = re.compile(r"[a-z0-9-]{1,32}\Z")
+MAX_ANSWERS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,59 +94,58 @@ class Policy:
     clear_closes: bool = False  # technical: cleared, the alert closes without an answer
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Where in the document, and what is wrong there."""
-
-    path: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
-
-
-class BadPolicy(ValueError):
+class BadPolicy(BadDocument):
     """The policy has faults; all of them are listed."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a policy of this organisation may name, besides people.
+
+    `rosters`: everybody each may name. `hours`: whether a calendar ever holds, and whether it ever does not, in the
+    year to come. `desks`: by "host/desk", the channels that reach somebody there, and whether they are external.
+    `centres`: whether each is external. `inside`: the channels that reach each login without leaving the organisation.
+    """
+
+    rosters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hours: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
+    desks: Mapping[str, tuple[frozenset[str], bool]] = field(default_factory=dict)
+    centres: Mapping[str, bool] = field(default_factory=dict)
+    alarm_groups: frozenset[str] = frozenset()
+    inside: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-class _Reader:
-    """Reads a document and gathers what is wrong with it instead of stopping at the first."""
+People = Mapping[str, tuple[str, frozenset[str]]]
+_MEANS: Final = ("person", "role", "roster", "desk", "channel", "alarms")
+_POLICY_KEYS: Final = (
+    "id", "title", "answer_timeout_s", "passes", "severity_presses", "severity_within_s", "clear_closes", "drill",
+    "step",
+)  # fmt: skip
 
-    def __init__(self, people: Mapping[str, tuple[str, frozenset[str]]]) -> None:
+
+class _PolicyReader(Reader):
+    """Reads a policy and gathers what is wrong with it instead of stopping at the first."""
+
+    def __init__(self, people: People, known: Known) -> None:
+        super().__init__()
         self.people = people
-        self.faults: list[Fault] = []
-
-    def fault(self, path: str, reason: str) -> None:
-        self.faults.append(Fault(path, reason))
-
-    def keys(self, path: str, table: Mapping[str, object], known: tuple[str, ...]) -> None:
-        for key in table:
-            if key not in known:
-                self.fault(f"{path}{key}", f"is not known here; known: {', '.join(known)}")
-
-    def integer(self, path: str, value: object, low: int, high: int) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            self.fault(path, f"must be a whole number, not {value!r}")
-        elif not low <= value <= high:
-            self.fault(path, f"is {value}; it must be between {low} and {high}")
-        else:
-            return value
-        return low
+        self.known = known
+        self.drill = False
+        self.answerers: set[str] = set()  # the logins that the steps may reach
+        self.elsewhere = False  # somebody of another organisation may answer: how many, nobody here knows
 
     def policy(self, document: Mapping[str, object]) -> Policy:
-        self.keys("", document, ("id", "title", "answer_timeout_s", "passes", "step"))
-        name, title = document.get("id"), document.get("title")
-        if not isinstance(name, str) or not _NAME.match(name):
-            self.fault("id", f"must be 1 to 32 of a-z, 0-9 and -, not {name!r}")
-        if not isinstance(title, str) or not title.strip() or len(title) > 120:
-            self.fault("title", "must be a text of 1 to 120 characters")
+        self.keys("", document, _POLICY_KEYS)
+        name, title = self.name("id", document.get("id")), self.title("title", document.get("title"))
         timeout = document.get("answer_timeout_s", 900)
         timeout_s = 0 if timeout == 0 else self.integer("answer_timeout_s", timeout, MIN_TIMEOUT_S, MAX_TIMEOUT_S)
         passes = self.integer("passes", document.get("passes", 1), 1, MAX_PASSES)
+        presses, within_s = 0, 0
+        if "severity_presses" in document or "severity_within_s" in document:
+            presses = self.integer("severity_presses", document.get("severity_presses"), 2, 10)
+            within_s = self.integer("severity_within_s", document.get("severity_within_s"), 5, 3600)
+        clear_closes = self.boolean("clear_closes", document.get("clear_closes", False))
+        self.drill = self.boolean("drill", document.get("drill", False))
         steps = document.get("step")
         if not isinstance(steps, list) or not steps:
             self.fault("step", "there must be at least one [[step]]")
@@ -139,59 +153,144 @@ class _Reader:
         elif len(steps) > MAX_STEPS:
             self.fault("step", f"there are {len(steps)} steps; at most {MAX_STEPS}")
         read = tuple(self.step(f"step[{at}]", step) for at, step in enumerate(steps[:MAX_STEPS]))
-        return Policy(str(name), str(title), timeout_s * 1000, passes, read)
+        for at, step in enumerate(read):
+            if step.answers > max(1, len(self.answerers)) and not self.elsewhere:
+                self.fault(
+                    f"step[{at}].answers",
+                    f"is {step.answers}; this policy reaches {len(self.answerers)} who may answer",
+                )
+        more = (presses, within_s * 1000, self.drill, clear_closes)
+        return Policy(name, title, timeout_s * 1000, passes, read, *more)
 
     def step(self, path: str, step: object) -> Step:
         if not isinstance(step, dict):
             self.fault(path, "must be a table")
             return Step(0, ())
-        self.keys(f"{path}.", step, ("delay_s", "targets"))
+        self.keys(f"{path}.", step, ("delay_s", "answers", "targets"))
         delay_s = MIN_DELAY_S
         if "delay_s" not in step:
             self.fault(f"{path}.delay_s", "is missing: how long before the next step")
         else:
             delay_s = self.integer(f"{path}.delay_s", step["delay_s"], MIN_DELAY_S, MAX_DELAY_S)
+        answers = self.integer(f"{path}.answers", step.get("answers", 1), 1, MAX_ANSWERS)
         targets = step.get("targets")
         if not isinstance(targets, list) or not targets:
             self.fault(f"{path}.targets", "there must be at least one target")
             targets = []
         elif len(targets) > MAX_TARGETS:
             self.fault(f"{path}.targets", f"there are {len(targets)} targets; at most {MAX_TARGETS}")
+        before = len(self.faults)
         read = tuple(self.target(f"{path}.targets[{at}]", target) for at, target in enumerate(targets[:MAX_TARGETS]))
-        return Step(delay_s * 1000, read)
+        ways = frozenset[str]().union(*(self.ways(target) for target in read))
+        if read and before == len(self.faults):
+            if not ways:
+                self.fault(
+                    f"{path}.targets", "no person receives this step: add a person, a role, a roster or the console"
+                )
+            elif ways == {"push"}:
+                self.fault(
+                    f"{path}.targets", "push alone is never a step: nobody answers for its delivery; add another way"
+                )
+        return Step(delay_s * 1000, read, answers)
 
     def target(self, path: str, target: object) -> Target:
         if not isinstance(target, dict):
             self.fault(path, "must be a table: { person = … }, { role = … } or { channel = … }")
             return Target()
-        self.keys(f"{path}.", target, ("person", "role", "channel", "channels"))
-        if sum(key in target for key in ("person", "role", "channel")) != 1:
-            self.fault(path, "must name exactly one of person, role, channel")
+        self.keys(f"{path}.", target, (*_MEANS, "channels", "during", "not_during"))
+        if sum(key in target for key in _MEANS) != 1:
+            self.fault(path, f"must name exactly one of {', '.join(_MEANS)}")
             return Target()
-        channels = self.channels(path, target)
-        if "channel" in target:
-            if target["channel"] not in SHARED_CHANNELS:
-                reason = f"{target['channel']!r} reaches nobody by itself; here: {', '.join(SHARED_CHANNELS)}"
-                self.fault(f"{path}.channel", reason)
-            return Target(channel=str(target["channel"]))
-        if "role" in target:
-            role = target["role"]
-            if role not in ROLES:
-                self.fault(f"{path}.role", f"{role!r} is not a role; roles: {', '.join(ROLES)}")
-            elif not any(held == role and self.reachable(has, channels) for held, has in self.people.values()):
-                self.fault(f"{path}.role", f"nobody reachable has the role {role!r}")
-            return Target(role=str(role), channels=channels)
-        login = target["person"]
-        if not isinstance(login, str) or login not in self.people:
-            self.fault(f"{path}.person", f"{login!r} is not a person of this organisation")
-        elif not self.reachable(self.people[login][1], channels):
-            way = f" by {' or '.join(channels)}" if channels else ""
-            self.fault(f"{path}.person", f"{login!r} cannot be reached{way}: no such contact method")
-        return Target(person=str(login), channels=channels)
+        means = next(key for key in _MEANS if key in target)
+        during, not_during = self.when(path, target)
+        channels = self.channels(path, target, means)
+        value = target[means]
+        if not isinstance(value, str):
+            self.fault(f"{path}.{means}", f"must be a text, not {value!r}")
+            return Target()
+        read = Target(**{means: value}, channels=channels, during=during, not_during=not_during)
+        getattr(self, f"check_{means}")(f"{path}.{means}", read)
+        return read
 
-    def channels(self, path: str, target: Mapping[str, object]) -> tuple[str, ...]:
+    # -- what each kind of target must be
+
+    def check_person(self, path: str, target: Target) -> None:
+        if target.person not in self.people:
+            self.fault(path, f"{target.person!r} is not a person of this organisation")
+        elif not self.ways(target):
+            self.fault(path, f"{target.person!r} cannot be reached{self.how(target)}: no such contact method")
+        else:
+            self.answerers.add(target.person)
+
+    def check_role(self, path: str, target: Target) -> None:
+        if target.role not in ROLES:
+            self.fault(path, f"{target.role!r} is not a role; roles: {', '.join(ROLES)}")
+        elif not self.ways(target):
+            self.fault(path, f"nobody reachable{self.how(target)} has the role {target.role!r}")
+        self.answerers.update(login for login, (role, _) in self.people.items() if role == target.role)
+
+    def check_roster(self, path: str, target: Target) -> None:
+        if target.roster not in self.known.rosters:
+            self.fault(path, f"{target.roster!r} is not a roster of this organisation")
+        elif not self.ways(target):
+            self.fault(path, f"nobody on the roster {target.roster!r} can be reached{self.how(target)}")
+        self.answerers.update(self.known.rosters.get(target.roster, ()))
+
+    def check_desk(self, path: str, target: Target) -> None:
+        self.elsewhere = True
+        if target.desk not in self.known.desks:
+            self.fault(path, f'no desk {target.desk!r} invited this organisation; it is written "organisation/desk"')
+        elif self.drill and self.known.desks[target.desk][1]:
+            self.fault(path, f"the desk {target.desk!r} is external: never in a drill policy")
+        elif not self.ways(target):
+            self.fault(path, f"nobody at the desk {target.desk!r} can be reached{self.how(target)}")
+
+    def check_channel(self, path: str, target: Target) -> None:
+        kind, _, centre = target.channel.partition("/")
+        if kind == "dc09" and centre:
+            self.elsewhere = True
+            if centre not in self.known.centres:
+                self.fault(path, f"{centre!r} is not a monitoring centre of this organisation")
+        elif target.channel not in SHARED_CHANNELS:
+            here = ", ".join((*SHARED_CHANNELS, "dc09/<centre>"))
+            self.fault(path, f"{target.channel!r} reaches nobody by itself; here: {here}")
+        if self.drill and target.channel != "console":
+            self.fault(path, f"{target.channel!r} is external: never in a drill policy")
+        if target.channel == "console":
+            self.answerers.update(login for login, (role, _) in self.people.items() if may(role, "answer"))
+
+    def check_alarms(self, path: str, target: Target) -> None:
+        if target.alarms not in self.known.alarm_groups:
+            self.fault(path, f"{target.alarms!r} is not an alarm group of this organisation")
+
+    # -- how a target is reached
+
+    def ways(self, target: Target) -> frozenset[str]:
+        """The channels by which this target reaches a person, the console and a monitoring centre among them."""
+        if target.channel:
+            return frozenset((target.channel,)) - {"cap"}
+        if target.desk:
+            found = self.known.desks.get(target.desk, (frozenset[str](), True))[0]
+        else:
+            logins = {target.person} | set(self.known.rosters.get(target.roster, ()))
+            logins |= {login for login, (role, _) in self.people.items() if role == target.role}
+            found = frozenset[str]().union(*(self.methods(login) for login in logins))
+        return found & frozenset(target.channels) if target.channels else found
+
+    def methods(self, login: str) -> frozenset[str]:
+        if self.drill:
+            return self.known.inside.get(login, frozenset())
+        return self.people[login][1] if login in self.people else frozenset()
+
+    def how(self, target: Target) -> str:
+        inside = " without leaving the organisation" if self.drill else ""
+        return (f" by {' or '.join(target.channels)}" if target.channels else "") + inside
+
+    def channels(self, path: str, target: Mapping[str, object], means: str) -> tuple[str, ...]:
         if "channels" not in target:
             return ()
+        if means in ("channel", "alarms"):
+            self.fault(f"{path}.channels", f"narrows the contact methods of people; {means} has none")
         given = target["channels"]
         if not isinstance(given, list) or not given:
             self.fault(f"{path}.channels", "must be a list of at least one channel")
@@ -202,18 +301,29 @@ class _Reader:
                 self.fault(f"{path}.channels", reason)
         return tuple(str(channel) for channel in given)
 
-    @staticmethod
-    def reachable(has: frozenset[str], wanted: tuple[str, ...]) -> bool:
-        return bool(has & set(wanted) if wanted else has)
+    def when(self, path: str, target: Mapping[str, object]) -> tuple[str, str]:
+        """`during` and `not_during`, which must leave some hour in which the target counts."""
+        names = []
+        for key, never in (("during", 0), ("not_during", 1)):
+            name = target.get(key, "")
+            if key in target and (not isinstance(name, str) or name not in self.known.hours):
+                self.fault(f"{path}.{key}", f"{name!r} is not a calendar of this organisation")
+            elif isinstance(name, str) and name and not self.known.hours[name][never]:
+                when = "never holds" if key == "during" else "always holds"
+                self.fault(f"{path}.{key}", f"the calendar {name!r} {when} in the year to come: never reached")
+            names.append(str(name))
+        if names[0] and names[0] == names[1]:
+            self.fault(f"{path}.not_during", f"is {names[0]!r} like `during`: never reached")
+        return names[0], names[1]
 
 
-def parse(document: Mapping[str, object], people: Mapping[str, tuple[str, frozenset[str]]]) -> Policy:
+def parse(document: Mapping[str, object], people: People, known: Known | None = None) -> Policy:
     """The policy in a parsed TOML file.
 
     `people` maps each login of the organisation to (role, the channels of that person's contact methods).
     Raises BadPolicy, which lists every fault with its path.
     """
-    reader = _Reader(people)
+    reader = _PolicyReader(people, known or Known())
     policy = reader.policy(document)
     if reader.faults:
         raise BadPolicy(reader.faults)

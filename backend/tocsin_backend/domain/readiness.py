@@ -1,0 +1,113 @@
+"""If someone presses here now: who rings, on what, when was each contact last proven, and is that good enough?"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from .dry_run import DryRun, Line, dry_run, press_of
+from .lint import lint, unproven
+from .people import Directory, Method
+from .policies import Policy, dump
+
+READY: Final = "ready"
+WEAK: Final = "weak"
+NOT_READY: Final = "not-ready"
+VERDICTS: Final = (READY, WEAK, NOT_READY)
+MINUTES: Final = 15  # of the dry run that is shown
+WEAKENS: Final = frozenset(
+    {"roster-gap", "calendar-ends", "calendar-unknown", "step-empty", "unreachable", "one-alone"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A device of the site, as readiness needs it."""
+
+    id: str
+    name: str
+    presence: str
+    probe_ms: int | None
+    probe_by_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`code` is stable; `verdict` is what it makes of the site; `words` are for people."""
+
+    code: str
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`rings`: what the dry run of a press at `at_ms` tells, in order. `verdict` is that of the worst reason."""
+
+    policy: str
+    version: int
+    at_ms: int
+    posts: tuple[Post, ...]
+    rings: DryRun
+    verdict: str
+    reasons: tuple[Reason, ...]
+
+
+def readiness(
+    org: str, site: str, policy: Policy, version: int, posts: tuple[Post, ...], directory: Directory, at_ms: int
+) -> Readiness:
+    """The answer for the posts of a site that share a policy. Pure; `posts` may be empty: there is nothing to press."""
+    device = posts[0].id if posts else ""
+    rings = dry_run(press_of(org, site, device, dump(policy)), directory, at_ms, MINUTES)
+    reasons = (*_of_posts(posts, at_ms), *_of_rings(rings, at_ms))
+    reasons += tuple(
+        Reason(each.code, WEAK, str(each)) for each in lint(policy, directory, at_ms) if each.code in WEAKENS
+    )
+    worst = max((VERDICTS.index(reason.verdict) for reason in reasons), default=0)
+    return Readiness(policy.id, version, at_ms, posts, rings, VERDICTS[worst], reasons)
+
+
+def _of_posts(posts: tuple[Post, ...], at_ms: int) -> list[Reason]:
+    if not posts:
+        return [Reason("no-post", NOT_READY, "there is no post in service")]
+    found = []
+    lost = all(post.presence in ("never", "lost") for post in posts)
+    if lost:
+        found.append(Reason("posts-lost", NOT_READY, "no post is heard"))
+    for post in posts:
+        name = post.name or post.id
+        if post.presence != "alive" and not lost:
+            found.append(Reason("post-not-heard", WEAK, f"{name}: {post.presence}"))
+        if post.probe_ms is None:
+            found.append(Reason("never-probed", WEAK, f"{name}: no test press ever went the whole way"))
+        elif post.probe_by_ms is not None and post.probe_by_ms < at_ms:
+            found.append(Reason("probe-overdue", WEAK, f"{name}: its test press is overdue"))
+    return found
+
+
+def proven(line: Line) -> int | None:
+    """When a message last went through the contact that this line uses."""
+    return None if line.method is None else line.method.proven_ms
+
+
+def _of_rings(rings: DryRun, at_ms: int) -> list[Reason]:
+    people = [line for line in rings.lines if line.person is not None and line.method is not None]
+    if not people:
+        if any(line.channel == "dc09" for line in rings.lines):
+            return []
+        return [Reason("nobody-rings", NOT_READY, f"nobody's contact method rings within {MINUTES} minutes")]
+    found = []
+    first = [line for line in people if (line.pass_, line.step) == (1, 0)]
+    if not first:
+        found.append(Reason("first-step-screen-only", WEAK, "the first step tells nobody but the screen"))
+    by_person: dict[str, list[Method]] = {}
+    for line in people:
+        assert line.person is not None
+        assert line.method is not None
+        by_person.setdefault(line.person.login, []).append(line.method)
+    bad = sorted(login for login, ways in by_person.items() if all(unproven(way, at_ms) for way in ways))
+    if len(bad) == len(by_person):
+        found.append(Reason("nothing-proven", WEAK, "no contact of anybody who rings was proven in 90 days"))
+    else:
+        found += [Reason("contact-unproven", WEAK, f"{login}: no contact proven in 90 days") for login in bad]
+    if set().union(*({way.channel for way in ways} for ways in by_person.values())) == {"push"}:
+        found.append(Reason("push-only", WEAK, "only push messages ring now"))
+    return found
