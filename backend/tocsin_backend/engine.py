@@ -516,10 +516,11 @@ class Engine:
 
         def job(conn: Connection) -> Changes:
             alert: Alert | None = alert_rows.get(conn, alert_id)
-            if alert is None or (alert.org != org and not alert_rows.was_told(conn, alert_id, person_id)):
-                raise NotFound("there is no such alert")
             person = people.person(conn, person_id)
-            if person is None or person.org != org or not rights.may(person.role, action, alert.category):
+            known = person is not None and person.org == org
+            if alert is None or (alert.org != org and not (known and alert_rows.was_told(conn, alert_id, person_id))):
+                raise NotFound("there is no such alert")
+            if person is None or not known or not rights.may(person.role, action, alert.category):
                 raise Forbidden
             return self.outbox.apply(conn, alert, event, self.clock.now_ms())
 

@@ -13,15 +13,19 @@ neighbour), so it changes nothing but the database; what others must hear of, it
 the after-commit callbacks if and only if the job is committed.
 
 Group commit: a transaction takes every job of one priority that waits, and a lone job never waits for company.
+
+On PostgreSQL several processes share the database. What a commit notes is sent to the others in the same transaction
+(NOTIFY, wakes.py), and their after-commit callbacks hear it after `listen()`, on a thread of its own.
 """
 
 import logging
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +36,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import Unavailable
-from . import dialect
+from . import dialect, wakes
+from .notes import Gate as Gate
+from .notes import Notes as Notes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,68 +66,6 @@ BREATH_S = 0.003
 RACE_TRIES = 5  # of one job that collides with another process again and again; PostgreSQL only
 
 
-@dataclass(slots=True)
-class Notes:
-    """What a committed job tells the rest of the process."""
-
-    alerts: set[str] = field(default_factory=set)  # alert ids whose row or timeline changed
-    devices: set[tuple[str, str]] = field(default_factory=set)  # (org, device) whose presence or description changed
-    catalogue: bool = False  # sites, devices, keys, people or policies were edited: caches are void
-    downlinks: set[tuple[str, str]] = field(default_factory=set)  # (org, gateway) with new downlink rows
-    outgoing: list[Any] = field(default_factory=list)  # channels.Outgoing leased by this process, to send now
-    cancelled: set[str] = field(default_factory=set)  # dispatch ids that should no longer leave
-    wake_ms: int | None = None  # an instant the engine must not sleep past
-
-    def wake(self, at_ms: int | None) -> None:
-        """The engine must look again at `at_ms` at the latest."""
-        if at_ms is not None and (self.wake_ms is None or at_ms < self.wake_ms):
-            self.wake_ms = at_ms
-
-    def add(self, other: "Notes") -> None:
-        self.alerts |= other.alerts
-        self.devices |= other.devices
-        self.catalogue |= other.catalogue
-        self.downlinks |= other.downlinks
-        self.outgoing += other.outgoing
-        self.cancelled |= other.cancelled
-        self.wake(other.wake_ms)
-
-
-class Gate:
-    """Whether the transaction under way was committed: whoever was told of it before the commit waits here."""
-
-    def __init__(self) -> None:
-        self._settled = threading.Event()
-        self._lock = threading.Lock()
-        self._known = False
-        self._committed = False
-        self._then: list[Callable[[], None]] = []
-
-    def then(self, act: Callable[[], None]) -> None:
-        """Call `act`, which must not block, once it is committed: on the writer thread, or here if it is already."""
-        with self._lock:
-            if not self._known:
-                self._then.append(act)
-                return
-        if self._committed:
-            act()
-
-    def settle(self, committed: bool) -> None:
-        with self._lock:
-            self._known, self._committed = True, committed
-        for act in self._then if committed else ():
-            try:
-                act()
-            except Exception:
-                log.exception("something that waited for a commit failed")
-        self._settled.set()
-
-    def passed(self) -> bool:
-        """Waits until it is known; False when nothing was committed."""
-        self._settled.wait()
-        return self._committed
-
-
 def notes(conn: Connection) -> Notes:
     """The notes of the job that is running on the writer's connection."""
     found: Notes = conn.info["notes"]
@@ -144,6 +88,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = dialect.engine(url, READERS)
+        self.shared = self.engine.dialect.name == dialect.POSTGRESQL  # by several processes that write
         self.figures = Figures()
         self._callbacks: list[Callable[[Notes], None]] = []
         self._heralds: list[Callable[[Notes, Gate], None]] = []
@@ -156,6 +101,9 @@ class Database:
         self._connection: Connection | None = None
         self._glancing = threading.Lock()
         self._glance: Connection | None = None
+        self._listener: wakes.Listener | None = None
+        self._hold: dialect.Alone | None = None
+        self.token = secrets.token_hex(8)  # tells our own notifications from others'
 
     # -- schema
 
@@ -233,8 +181,23 @@ class Database:
         self._heralds.append(callback)
 
     def after_commit(self, callback: Callable[[Notes], None]) -> None:
-        """Call `callback(notes)` on the writer thread after a commit that noted something, before futures resolve."""
+        """Call `callback(notes)` after a commit that noted something: ours on the writer thread, before its futures
+        resolve; another process's on the listener's thread. It enqueues and returns.
+        """
         self._callbacks.append(callback)
+
+    # -- several processes
+
+    def listen(self) -> None:
+        """Hear what other processes commit, until `close`. On SQLite there are none."""
+        if self.shared and self._listener is None:
+            self._listener = wakes.Listener(self.engine, self.token, self._call_back)
+            self._listener.start()
+
+    def hold_alone(self) -> None:
+        """On SQLite: no other engine may run on this file until `close`. Raises Misconfigured when one does."""
+        if not self.shared and self._hold is None:
+            self._hold = dialect.Alone(self.engine.url)
 
     def close(self) -> None:
         """Commit what is queued, stop the writer, close every connection."""
@@ -244,6 +207,10 @@ class Database:
         self._urgent.set()
         if self._writer is not None:
             self._writer.join()
+        if self._listener is not None:
+            self._listener.stop()
+        if self._hold is not None:
+            self._hold.release()
         with self._glancing:
             if self._glance is not None:
                 self._glance.close()
@@ -303,18 +270,21 @@ class Database:
                 self._drop_broken(error)
                 outcomes = [(None, error)] * len(batch)
         self.figures.jobs += len(batch)
-        if heard != Notes():
-            for callback in self._callbacks:
-                try:
-                    callback(heard)
-                except Exception:
-                    log.exception("an after-commit callback failed")
+        self._call_back(heard)
         for (_, future), (result, failure) in zip(batch, outcomes, strict=True):
             if failure is None:
                 future.set_result(result)
             else:
                 self.figures.failed += 1
                 future.set_exception(_translated(failure))
+
+    def _call_back(self, heard: Notes) -> None:
+        if heard != Notes():
+            for callback in self._callbacks:
+                try:
+                    callback(heard)
+                except Exception:
+                    log.exception("an after-commit callback failed")
 
     def _connected(self) -> Connection:
         if self._connection is not None and dialect.is_stale(self._connection):
@@ -324,7 +294,9 @@ class Database:
             self._connection = dialect.for_writing(self.engine.connect())
         return self._connection
 
-    def _herald(self, heard: Notes, gate: Gate) -> None:
+    def _herald(self, conn: Connection, heard: Notes, gate: Gate) -> None:
+        if self.shared:
+            wakes.send(conn, self.token, heard)
         if heard.outgoing:
             for callback in self._heralds:
                 callback(heard, gate)
@@ -334,7 +306,7 @@ class Database:
         conn.info["notes"] = heard
         with conn.begin():
             outcomes = [(job(conn), None) for job, _ in batch]
-            self._herald(heard, gate)
+            self._herald(conn, heard, gate)
             return outcomes
 
     def _apart(
@@ -354,7 +326,7 @@ class Database:
                     if dialect.is_outage(error) or dialect.is_race(error):
                         raise
                     outcomes.append((None, error))
-            self._herald(heard, gate)
+            self._herald(conn, heard, gate)
         return outcomes
 
     def _alone(self, job: Job[Any], heard: Notes) -> tuple[Any, BaseException | None]:
@@ -365,10 +337,10 @@ class Database:
                 [(result, _)] = self._together([(job, Future())], mine, gate)
             except Exception as error:
                 gate.settle(False)
-                self._drop_broken(error)
                 if dialect.is_race(error) and left:
                     self.figures.races += 1
                     continue
+                self._drop_broken(error)
                 return None, error
             gate.settle(True)
             self.figures.commits += 1

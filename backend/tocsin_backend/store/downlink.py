@@ -1,14 +1,21 @@
 """Signed frames on their way down, by gateway. A gateway acknowledges up to an id, and those rows are gone."""
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from . import tables
+from .dialect import locked, locks
 
 _downlink = tables.Downlink.__table__  # type: ignore[attr-defined]
+_gateways = tables.Gateway.__table__  # type: ignore[attr-defined]
 
 _insert = insert(_downlink)
+_gateway = locked(
+    select(_gateways.c.id).where(_gateways.c.org == bindparam("of_org"), _gateways.c.id == bindparam("of_gateway"))
+)
 _after = (
     select(_downlink.c.id, _downlink.c.topic, _downlink.c.frame)
     .where(
@@ -20,6 +27,9 @@ _after = (
     .limit(bindparam("limit"))
 )
 _of_dispatch = delete(_downlink).where(_downlink.c.dispatch_id == bindparam("of_dispatch"))
+
+
+SMS = "sms"  # instead of a topic, which has slashes: the frame is then the JSON of a short message
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,9 @@ def add(
 ) -> None:
     """Queue the frames of one order in place of its earlier tries: the queue of an absent gateway stays short."""
     withdraw(conn, dispatch_id)
+    if locks(conn):
+        # A gateway reads on from the last id it saw: ids must appear in their order, whichever process adds them.
+        conn.execute(_gateway, {"of_org": org, "of_gateway": gateway})
     rows = [
         {
             "org": org,
@@ -46,6 +59,12 @@ def add(
         for topic, frame in frames
     ]
     conn.execute(_insert, rows)
+
+
+def add_sms(conn: Connection, org: str, gateway: str, message_id: str, message: dict[str, Any], now_ms: int) -> None:
+    """Queue a short message for the gateway's modem: {"to", "text", "until_ms"}, in place of its earlier tries."""
+    frame = json.dumps({"id": message_id, **message}, ensure_ascii=False).encode()
+    add(conn, org, gateway, [(SMS, frame)], message_id, now_ms)
 
 
 def withdraw(conn: Connection, dispatch_id: str) -> None:
