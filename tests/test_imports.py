@@ -59,6 +59,8 @@ ACTED_THROUGH = (
     "tocsin_backend.accounts",
     "tocsin_backend.enrolment",
     "tocsin_backend.metrics",
+    "tocsin_backend.answering",
+    "tocsin_backend.contacts",
 )
 
 

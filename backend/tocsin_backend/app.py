@@ -21,23 +21,36 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import RedirectResponse
 
 from tocsin_backend.accounts import Accounts
-from tocsin_backend.api import alerts, cap, errors, estate, gateway, health, session
+from tocsin_backend.answering import Answering
+from tocsin_backend.api import alerts, cap, contacts, errors, estate, gateway, health, session, sms_inbound
 from tocsin_backend.api.context import COOKIE, Services
 from tocsin_backend.api.guards import Guards
 from tocsin_backend.channels import Channel
 from tocsin_backend.channels.cap import Cap
 from tocsin_backend.channels.console import Console as ConsoleChannel
 from tocsin_backend.channels.email import Email
+from tocsin_backend.channels.push import Push
+from tocsin_backend.channels.sms import Sms
 from tocsin_backend.channels.webhook import Webhook
 from tocsin_backend.clock import Clock, SystemClock
 from tocsin_backend.console.routes import Console
 from tocsin_backend.console.routes import Parts as ConsoleParts
+from tocsin_backend.contacts import Contacts
+from tocsin_backend.domain.replies import Replies
 from tocsin_backend.engine import Engine
 from tocsin_backend.enrolment import Registrar
 from tocsin_backend.ingest import Ingest
 from tocsin_backend.metrics import Metrics
+from tocsin_backend.modems import Modems
 from tocsin_backend.outbox import Outbox
-from tocsin_backend.settings import Settings, SettingsError, read_secret, read_smtp_password
+from tocsin_backend.settings import (
+    Settings,
+    SettingsError,
+    read_secret,
+    read_sms_inbound_token,
+    read_sms_url,
+    read_smtp_password,
+)
 from tocsin_backend.store.database import Database
 
 OPENAPI_URL = "/api/v1/openapi.json"
@@ -64,8 +77,15 @@ def build(settings: Settings, clock: Clock) -> Services:
             ),
         )
     }  # fmt: skip
+    modems = Modems(database, clock.now_ms)
+    for each in (
+        Sms(read_sms_url(settings), modems, settings.webhook_private_networks),
+        Push(settings.webhook_private_networks),
+    ):
+        channels[each.name] = each
+    replies = Replies.of(secret)
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    outbox = Outbox(owner, frozenset(channels), settings.public_url)
+    outbox = Outbox(owner, frozenset(channels), settings.public_url, replies)
     ingest = Ingest(database, clock, outbox, evidence_max=settings.evidence_max)
     engine = Engine(database, clock, outbox, channels)
     return Services(
@@ -76,6 +96,9 @@ def build(settings: Settings, clock: Clock) -> Services:
         accounts=Accounts(database, settings.session_hours * 3_600_000, clock.now_ms),
         registrar=Registrar(settings, secret, database, clock.now_ms),
         metrics=Metrics(database, ingest, engine.lateness, clock.now_ms),
+        answering=Answering(database, engine, replies, modems, clock.now_ms),
+        contacts=Contacts(database, secret, channels, clock.now_ms),
+        sms_inbound_token=read_sms_inbound_token(settings),
         now_ms=clock.now_ms,
         stopping=asyncio.Event(),
     )
@@ -109,7 +132,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     errors.install(app)
     app.router.routes[:0] = gateway.ROUTES  # matched first: they are the way of a press
     api = APIRouter(prefix="/api/v1")
-    for part in (session, alerts, estate, cap):
+    for part in (session, alerts, estate, cap, contacts, sms_inbound):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(health.router)

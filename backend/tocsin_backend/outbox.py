@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 
 from . import acks
 from .channels import Outgoing
-from .domain import alerts, dispatches, escalation, notices
+from .domain import alerts, contacts, dispatches, escalation, notices
 from .domain.alerts import Alert
 from .domain.dispatches import Dispatch
 from .domain.escalation import Changes, Cleared, Press, Reported, Rows, Sent, Take, Trouble
 from .domain.people import Directory
+from .domain.replies import Replies
 from .store import alerts as alert_rows
 from .store import devices, downlink, people, signals, timeline
 from .store import dispatches as dispatch_rows
@@ -27,9 +28,13 @@ LAMP_PRESSES = 4  # of one alert, the newest: a post that is pressed again and a
 
 
 class Outbox:
-    """`owner` names this process in leases. `channels` are the names that have a sender. `base_url`: the console's."""
+    """`owner` names this process in leases. `channels` are the names that have a sender. `base_url`: the console's.
 
-    def __init__(self, owner: str, channels: frozenset[str], base_url: str) -> None:
+    `replies`: what answer links and reply codes are made with; None: notices carry none.
+    """
+
+    def __init__(self, owner: str, channels: frozenset[str], base_url: str, replies: Replies | None = None) -> None:
+        self._replies = replies
         self.owner = owner
         self.channels = channels
         self.base_url = base_url.rstrip("/")
@@ -246,9 +251,18 @@ class Outbox:
                 return dispatch, None
             address, secret, language = method.address, method.secret, person.language
         taker = who.by_id.get(alert.answered_by) if alert.answered_by is not None else None
-        message = notices.compose(leased, alert, place, language, taker.name if taker else "", self.base_url)
-        outgoing = Outgoing(leased.id, alert.id, leased.channel, address, secret, leased.class_, message)
+        link, code = self._answer_by(leased)
+        named = taker.name if taker else ""
+        message = notices.compose(leased, alert, place, language, named, self.base_url, link, code)
+        outgoing = Outgoing(leased.id, alert.id, leased.channel, address, secret, leased.class_, message, alert.org)
         return leased, outgoing
+
+    def _answer_by(self, dispatch: Dispatch) -> tuple[str, str]:
+        """(address that answers once, reply code) of a notice to a person; nothing is stored for them."""
+        if self._replies is None or dispatch.person_id is None or dispatch.kind != dispatches.NOTIFY:
+            return "", ""
+        code = self._replies.code(dispatch.id) if dispatch.channel == contacts.SMS else ""
+        return f"{self.base_url}/a/{self._replies.token(dispatch.id)}", code
 
     def _lamp(self, conn: Connection, alert: Alert, order: Dispatch, now_ms: int) -> Dispatch:
         """Send a lamp order down, signed afresh, and say when to look at it again."""

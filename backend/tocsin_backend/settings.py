@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from tocsin_backend.domain import contacts
 from tocsin_backend.errors import Misconfigured
 
 PREFIX = "TOCSIN_"
 # Programs of the same house with settings of their own, and switches of the test rig.
 FOREIGN_PREFIXES = ("TOCSIN_GATEWAY_", "TOCSIN_SIM_", "TOCSIN_MICROPYTHON", "TOCSIN_TEST_")
 SECRET_BYTES_MIN = 32
+TOKEN_CHARACTERS_MIN = 24
 _PLACEHOLDERS = ("change", "secret", "password", "default", "example", "insecure", "tocsin")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -45,9 +47,24 @@ def _url(raw: str) -> str:
 
 
 def _database_url(raw: str) -> str:
-    if raw and not raw.startswith("sqlite:///"):
-        raise ValueError("sqlite:///FILE (empty: tocsin.db in the data folder)")
+    if not raw or raw.startswith("sqlite:///"):
+        return raw
+    parts = urlsplit(raw)
+    if parts.scheme not in ("postgresql", "postgresql+psycopg") or not parts.path.strip("/"):
+        raise ValueError("sqlite:///FILE (empty: tocsin.db in the data folder) or postgresql://USER@HOST:PORT/NAME")
+    if parts.password is not None or "password" in parse_qs(parts.query):
+        raise ValueError("without a password: put that into a file, ?passfile=FILE or PGPASSFILE, mode 0600")
     return raw
+
+
+def hidden(name: str, value: str) -> str:
+    """A setting's value as it may be shown: a password that somebody wrote into a URL is not."""
+    if name != variable("database_url") or not value:
+        return value
+    parts = urlsplit(value)
+    if parts.password is None and "password" not in parse_qs(parts.query):
+        return value
+    return f"{parts.scheme}://…"
 
 
 def _flag(raw: str) -> bool:
@@ -92,7 +109,12 @@ class Settings:
 
     data: Path = field(metadata=row("tocsin-data", Path, "Folder of the database, the secret and the broker's files."))
     database_url: str = field(
-        metadata=row("", _database_url, "Where the state lives; empty means sqlite:///{data}/tocsin.db.")
+        metadata=row(
+            "",
+            _database_url,
+            "Where the state lives: sqlite:///FILE or postgresql://USER@HOST/NAME?passfile=FILE; "
+            "empty means sqlite:///{data}/tocsin.db.",
+        )
     )
     secret_file: Path | None = field(
         metadata=row(
@@ -160,7 +182,23 @@ class Settings:
     )
     webhook_private_networks: tuple[Network, ...] = field(
         metadata=row(
-            "", _networks, "Private, loopback or link-local networks to which webhooks may go; empty refuses them all."
+            "",
+            _networks,
+            "Private, loopback or link-local networks to which webhooks, pushes and SMS providers may be called; "
+            "empty refuses them all.",
+        )
+    )
+    sms_url_file: Path | None = field(
+        metadata=row(
+            "",
+            _path,
+            "File of the SMS provider's Apprise URL, with {to} where the number goes, mode 0600; "
+            "empty means that only gateways' modems send.",
+        )
+    )
+    sms_inbound_token_file: Path | None = field(
+        metadata=row(
+            "", _path, "File of the token with which the SMS provider posts replies, mode 0600; empty refuses them."
         )
     )
     metrics_networks: tuple[Network, ...] = field(
@@ -218,7 +256,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         try:
             values[entry.name] = entry.metadata["kind"](raw)
         except ValueError as error:
-            raise SettingsError(f"{name}={raw!r} is refused: it must be {error}") from None
+            raise SettingsError(f"{name}={hidden(name, raw)!r} is refused: it must be {error}") from None
     settings = Settings(**values)
     if settings.public_url.startswith("https:") and not settings.cookie_secure:
         raise SettingsError("TOCSIN_COOKIE_SECURE must be 1 when TOCSIN_PUBLIC_URL is https")
@@ -240,6 +278,29 @@ def read_smtp_password(settings: Settings) -> str:
     if settings.smtp_password_file is None:
         return ""
     return _read_private(settings.smtp_password_file, "the mail relay's password", "write it there, mode 0600").decode()
+
+
+def read_sms_url(settings: Settings) -> str:
+    """The SMS provider's Apprise URL, "" when none is set. Raises SettingsError, which does not repeat it."""
+    if settings.sms_url_file is None:
+        return ""
+    url = _read_private(settings.sms_url_file, "the SMS provider's URL", "write it there, mode 0600").decode()
+    try:
+        contacts.provider(url)
+    except contacts.BadAddress as error:
+        raise SettingsError(f"the SMS provider's URL in {settings.sms_url_file} is refused: {error}") from None
+    return url
+
+
+def read_sms_inbound_token(settings: Settings) -> str:
+    """The token of the SMS provider, "" when none is set. Raises SettingsError."""
+    if settings.sms_inbound_token_file is None:
+        return ""
+    path = settings.sms_inbound_token_file
+    token = _read_private(path, "the SMS provider's token", "write one there, mode 0600").decode(errors="replace")
+    if len(token) < TOKEN_CHARACTERS_MIN:
+        raise SettingsError(f"the SMS provider's token in {path} is shorter than {TOKEN_CHARACTERS_MIN} characters")
+    return token
 
 
 def _read_private(path: Path, what: str, cure: str) -> bytes:

@@ -8,8 +8,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from tocsin_backend.accounts import Accounts, csrf_matches
+from tocsin_backend.answering import Answering
 from tocsin_backend.api.errors import ApiError
 from tocsin_backend.api.guards import bearer
+from tocsin_backend.contacts import Contacts
 from tocsin_backend.domain import rights
 from tocsin_backend.engine import Engine
 from tocsin_backend.enrolment import Registrar
@@ -35,6 +37,9 @@ class Services:
     accounts: Accounts
     registrar: Registrar
     metrics: Metrics
+    answering: Answering
+    contacts: Contacts
+    sms_inbound_token: str  # "": no provider posts replies
     now_ms: Callable[[], int]
     stopping: asyncio.Event
 

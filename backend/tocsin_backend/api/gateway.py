@@ -35,6 +35,9 @@ TOKEN_MS = 45_000
 TOKENS_MAX = 10_000  # remembered; past it all are looked up again
 ALIVE_S = 5.0
 DOWNLINK_BATCH = 200
+REPORTS_MAX = 500
+INBOUND_MAX = 1_600  # ten parts of a long short message
+MODEM_WORDS = ("accepted", "delivered", "refused", "no-modem", "expired")
 _INT_MAX = 2**63 - 1
 Row = dict[str, Any]
 
@@ -101,7 +104,7 @@ class Gateways:
                 rows = await asyncio.to_thread(self._read, org, gateway, after)
                 if rows:
                     after = rows[-1].id
-                    yield b"".join(_line(row) for row in rows)
+                    yield b"".join(_line(row, parts.now_ms()) for row in rows)
                 if len(rows) == DOWNLINK_BATCH:
                     continue
                 try:
@@ -128,7 +131,11 @@ class Gateways:
                 event.set()
 
 
-def _line(row: store.Frame) -> bytes:
+def _line(row: store.Frame, now_ms: int) -> bytes:
+    if row.topic == store.SMS:
+        message = json.loads(row.frame)
+        message["ttl_s"] = max(0, message.pop("until_ms") - now_ms) // 1000
+        return json.dumps({"id": row.id, "sms": message}).encode() + b"\n"
     return json.dumps({"id": row.id, "topic": row.topic, "frame": b64encode(row.frame).decode()}).encode() + b"\n"
 
 
@@ -208,11 +215,52 @@ async def downlink_ack(request: Request) -> Response:
     return _json({"upto": upto})
 
 
+async def sms_reports(request: Request) -> Response:
+    """What became of short messages: the first word of a modem, or later that one was delivered. Safe to repeat."""
+    parts = services_of(request)
+    org, gateway = await _gateways(request).who(request)
+    rows = await _rows(request, "reports", REPORTS_MAX)
+    known = [row for row in rows if _is_report(row)]
+    if len(known) < len(rows):
+        raise ApiError(422, "invalid", f'a report is {{"id", "r": one of {", ".join(MODEM_WORDS)}, "error"}}')
+    heard = await asyncio.to_thread(
+        parts.answering.by_modem, org, gateway, [(row["id"], row["r"], row.get("error", "")) for row in known]
+    )
+    return _json({"heard": heard})
+
+
+async def sms_inbound(request: Request) -> Response:
+    """A short message that the gateway's modem received; `reply` is what to write back, "" for nothing."""
+    parts = services_of(request)
+    org, _ = await _gateways(request).who(request)
+    strict_json.require_json(request)
+    number, text = inbound(strict_json.decode(await request.body()))
+    return _json({"reply": await asyncio.to_thread(parts.answering.by_sms, number, text, org)})
+
+
+def inbound(document: Any) -> tuple[str, str]:
+    """(number, text) of a short message that came in. Raises ApiError."""
+    if not isinstance(document, dict) or set(document) != {"from", "text"}:
+        raise ApiError(422, "invalid", 'the body must be {"from": "+33…", "text": "…"}')
+    number, text = document["from"], document["text"]
+    if not isinstance(number, str) or not isinstance(text, str) or len(number) > 40 or len(text) > INBOUND_MAX:
+        raise ApiError(422, "invalid", f"`from` is a telephone number, `text` at most {INBOUND_MAX} characters")
+    return number, text
+
+
+def _is_report(row: Row) -> bool:
+    error = row.get("error", "")
+    good = set(row) <= {"id", "r", "error"} and row.get("r") in MODEM_WORDS
+    return good and isinstance(row.get("id"), str) and isinstance(error, str) and len(error) <= 200
+
+
 ROUTES = [
     Route("/api/v1/gateway/envelopes", envelopes, methods=["POST"]),
     Route("/api/v1/gateway/beats", beats, methods=["POST"]),
     Route("/api/v1/gateway/downlink", downlink, methods=["GET"]),
     Route("/api/v1/gateway/downlink/ack", downlink_ack, methods=["POST"]),
+    Route("/api/v1/gateway/sms/reports", sms_reports, methods=["POST"]),
+    Route("/api/v1/gateway/sms/inbound", sms_inbound, methods=["POST"]),
 ]
 
 
@@ -303,6 +351,22 @@ OPENAPI_PATHS: Row = {
             "The broker took every frame up to an id", _of("object", properties={"upto": _INTEGER}),
             requestBody={"required": True, "content": {"application/json": {"schema": _of(
                 "object", required=["upto"], properties={"upto": _INTEGER},
+            )}}},
+        )
+    },
+    "/api/v1/gateway/sms/reports": {
+        "post": _operation(
+            "What became of short messages that went down", _of("object", properties={"heard": _INTEGER}),
+            requestBody=_body(
+                "reports", ["id", "r"], id=_STRING, r=_of("string", enum=list(MODEM_WORDS)), error=_STRING,
+            ),
+        )
+    },
+    "/api/v1/gateway/sms/inbound": {
+        "post": _operation(
+            "A short message that the modem received", _of("object", properties={"reply": _STRING}),
+            requestBody={"required": True, "content": {"application/json": {"schema": _of(
+                "object", required=["from", "text"], properties={"from": _STRING, "text": _STRING},
             )}}},
         )
     },

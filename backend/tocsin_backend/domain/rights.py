@@ -1,7 +1,9 @@
 """Who may do what: one table, role by role. Every object is also checked to be of the person's own organisation."""
 
 RIGHTS: dict[str, frozenset[str]] = {
-    "administrator": frozenset({"see", "answer", "close", "escalate", "write-policies", "see-evidence"}),
+    "administrator": frozenset(
+        {"see", "answer", "close", "escalate", "write-policies", "write-contacts", "see-evidence"}
+    ),
     "supervisor": frozenset({"see", "answer", "close", "escalate"}),
     "technician": frozenset({"see", "answer-technical", "close-technical", "see-evidence"}),
     "observer": frozenset({"see"}),

@@ -1,0 +1,213 @@
+"""Answers that come back without the console: through the link of a notice, or by SMS with its code.
+
+Whoever opens a link changes nothing: mail scanners open them all. Taking is one transaction: the answer, the use of the
+link, and the proof that the contact method works. What a stranger writes is answered with one sentence, logged without
+a name or a number, and after five wrong codes not looked at for ten minutes.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from tocsin_backend.domain import alerts, contacts, replies, rights
+from tocsin_backend.domain.escalation import Take
+from tocsin_backend.domain.replies import Patience, Replies
+from tocsin_backend.engine import Engine
+from tocsin_backend.errors import Forbidden, NotFound
+from tocsin_backend.modems import DELIVERED, Modems
+from tocsin_backend.store import alerts as alert_rows
+from tocsin_backend.store import links
+from tocsin_backend.store.database import Database, Priority, notes
+from tocsin_backend.store.links import Told
+
+log = logging.getLogger(__name__)
+
+NUMBERS_MAX = 10_000  # telephones whose patience is remembered; beyond, the oldest is forgotten
+FORBIDDEN = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A notice and what its link is worth now; `told` is None when it is nobody's or too old to be shown.
+
+    `state`: unknown, expired, open, taken (by somebody else, or too late to be first), won, stale, late, forbidden.
+    `may_report`: whether progress can be said through it.
+    """
+
+    state: str
+    told: Told | None = None
+    may_report: bool = False
+    said: str = ""  # what was just reported
+
+
+class Answering:
+    """Thread-safe. `keys`: what links and codes are made with. `modems`: who waits for a gateway's word."""
+
+    def __init__(
+        self, database: Database, engine: Engine, keys: Replies, modems: Modems, now_ms: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._modems = modems
+        self._replies = keys
+        self._now_ms = now_ms
+        self._lock = threading.Lock()
+        self._patience: OrderedDict[str, Patience] = OrderedDict()
+
+    # -- by link
+
+    def look(self, token: str) -> Standing:
+        """What a link is worth; nothing changes. Raises Unavailable."""
+        dispatch_id = self._replies.dispatch_of(token)
+        if dispatch_id is None:
+            return Standing("unknown")
+        with self._database.read() as conn:
+            return self._standing(conn, dispatch_id)
+
+    def take(self, token: str) -> Standing:
+        """The person behind the link takes the alert. Raises Unavailable."""
+        dispatch_id = self._replies.dispatch_of(token)
+        return Standing("unknown") if dispatch_id is None else self._take(dispatch_id, "link")
+
+    def progress(self, token: str, what: str) -> Standing:
+        """The person behind a link that was used says how it goes: one of replies.PROGRESS. Raises Unavailable."""
+        dispatch_id = self._replies.dispatch_of(token)
+        return Standing("unknown") if dispatch_id is None else self._progress(dispatch_id, what)
+
+    # -- by SMS
+
+    def by_sms(self, number: str, text: str, org: str | None = None) -> str:
+        """What is written back; "" for nothing. `org`: whose gateway heard it. Raises Unavailable."""
+        try:
+            number = contacts.number(number)
+        except contacts.BadAddress:
+            log.warning("an SMS came from what is no telephone number")
+            return ""
+        now_ms = self._now_ms()
+        with self._lock:
+            if replies.is_closed(self._patience.get(number), now_ms):
+                log.warning("an SMS was left unread: its number wrote too often, or too many wrong codes")
+                return ""
+        reply = replies.parse(text)
+        with self._database.read() as conn:
+            language = links.language_of(conn, number, org)
+            known = [] if language is None else links.codes_of(conn, number, now_ms - replies.LIFE_MS)
+        dispatch_id = self._replies.matching(reply.code, known) if reply.code else None
+        wrong = language is None or (bool(reply.code) and dispatch_id is None)
+        self._heard(number, now_ms, wrong)
+        if language is None:
+            log.warning("an SMS came from a number that nobody has")
+            return replies.phrase("fr", "unknown-number")
+        if reply.what in (replies.STOP, replies.UNCLEAR):
+            return replies.phrase(language, reply.what)
+        if dispatch_id is None:
+            log.warning("an SMS was refused: no call with that code went to its number")
+            return replies.phrase(language, "wrong-code")
+        return self._reply(dispatch_id, reply)
+
+    def _reply(self, dispatch_id: str, reply: replies.Reply) -> str:
+        if reply.what == replies.NO:
+            with self._database.read() as conn:
+                found = self._standing(conn, dispatch_id)
+            return self._phrase(found, "no", reply.code)
+        found = self._take(dispatch_id, "code")
+        if reply.what in replies.PROGRESS and found.may_report:
+            found = self._progress(dispatch_id, reply.what)
+            return self._phrase(found, found.said or found.state, reply.code)
+        return self._phrase(found, found.state, reply.code)
+
+    def _phrase(self, found: Standing, key: str, code: str) -> str:
+        told = found.told
+        if told is None:
+            return replies.phrase("fr", "expired")
+        mine = key == "taken" and told.taken_by == told.person_id
+        who = told.taker or replies.phrase(told.language, "nobody")
+        place = ", ".join(part for part in (told.site, told.device) if part)
+        return replies.phrase(told.language, "won" if mine else key, place=place, who=who, code=code)
+
+    def _heard(self, number: str, now_ms: int, wrong: bool) -> None:
+        with self._lock:
+            self._patience[number] = replies.heard(self._patience.pop(number, None), now_ms, wrong)
+            if len(self._patience) > NUMBERS_MAX:
+                self._patience.popitem(last=False)
+
+    def by_modem(self, org: str, gateway: str, reports: list[tuple[str, str, str]]) -> int:
+        """(id, word, error) of messages that a gateway's modem had: how many of them changed something.
+
+        The first word goes to the worker that waits for it; "delivered" is recorded whenever it comes. A message of
+        another organisation, or a word that comes twice, changes nothing. Raises Unavailable.
+        """
+        changed = 0
+        for message_id, word, error in reports:
+            waited = self._modems.heard(org, gateway, message_id, word, error)
+            changed += waited or (word == DELIVERED and self._delivered(org, message_id))
+        return changed
+
+    def _delivered(self, org: str, dispatch_id: str) -> bool:
+        with self._database.read() as conn:
+            of = links.reported(conn, dispatch_id)
+        if of != (org, contacts.SMS):
+            return False
+        said = self._engine.report(dispatch_id, "delivered", None)
+        now_ms = self._now_ms()
+        self._database.write(lambda conn: links.prove(conn, dispatch_id, now_ms), Priority.ENGINE).result()
+        return said != "ignored"
+
+    # -- both
+
+    def _standing(self, conn: Connection, dispatch_id: str, said: str = "") -> Standing:
+        told = links.told(conn, dispatch_id)
+        if told is None:
+            return Standing("unknown")
+        state = replies.standing(
+            created_ms=told.created_ms, now_ms=self._now_ms(), used=told.used, closed=told.status == alerts.CLOSED,
+            current=told.epoch == told.alert_epoch, answered=told.status == alerts.ANSWERED,
+        )  # fmt: skip
+        if state == "expired":
+            return Standing(state)
+        if state in ("open", "taken") and not _may_answer(told):
+            return Standing(FORBIDDEN, told)
+        return Standing(state, told, self._may_report(conn, told), said)
+
+    @staticmethod
+    def _may_report(conn: Connection, told: Told) -> bool:
+        current = told.status == alerts.ANSWERED and told.epoch == told.alert_epoch
+        return current and links.has_answered(conn, told.alert_id, told.epoch, told.person_id)
+
+    def _take(self, dispatch_id: str, way: str) -> Standing:
+        def job(conn: Connection) -> Standing:
+            before = self._standing(conn, dispatch_id)
+            told = before.told
+            if told is None or told.used or before.state == FORBIDDEN:
+                return before
+            alert = alert_rows.get(conn, told.alert_id)
+            assert alert is not None, "a dispatch belongs to an alert (foreign key)"
+            now_ms = self._now_ms()
+            taken = self._engine.outbox.apply(conn, alert, Take(told.person_id, told.channel, told.epoch), now_ms)
+            links.use(conn, dispatch_id, way, taken.outcome, now_ms)
+            links.prove(conn, dispatch_id, now_ms)
+            notes(conn).catalogue = True
+            return self._standing(conn, dispatch_id)
+
+        return self._database.write(job, Priority.ACTION).result()
+
+    def _progress(self, dispatch_id: str, what: str) -> Standing:
+        with self._database.read() as conn:
+            before = self._standing(conn, dispatch_id)
+        told = before.told
+        if told is None or not before.may_report:
+            return before
+        try:
+            said = self._engine.progress(told.person_org, told.alert_id, told.person_id, what, told.epoch)
+        except (Forbidden, NotFound):
+            return Standing(FORBIDDEN, told)
+        with self._database.read() as conn:
+            return self._standing(conn, dispatch_id, what if said in ("recorded", "reopened") else "")
+
+
+def _may_answer(told: Told) -> bool:
+    return bool(told.active) and rights.may(told.role, "answer", told.category)
