@@ -1,5 +1,6 @@
 """How late timers were served: stored by the hour, said as one technical alert an organisation, cleared when quiet."""
 
+import json
 from typing import Any
 
 import pytest
@@ -66,6 +67,8 @@ def test_a_late_step_is_one_technical_alert_about_no_device(late_rig: Rig) -> No
     [(alert_id, org, site, device, presses, status, condition)] = lateness_alerts(rig)
     assert (org, site, device, presses, status, condition) == (ORG, None, None, 1, "raised", "active")
     assert stored(rig)["alert"][1:] == (1, 2_500)
+    steps_said = rig.sql("SELECT data FROM timeline_entry WHERE what='step' AND alert_id<>? ORDER BY seq", alert_id)
+    assert [json.loads(data).get("late_ms") for (data,) in steps_said] == [None, 2_500]
     # late again within a minute: bundled; later: counted on the same alert
     let_be_late(rig, 30_000)
     assert [row[0] for row in lateness_alerts(rig)] == [alert_id]

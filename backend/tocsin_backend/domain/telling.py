@@ -41,8 +41,17 @@ def fire(turn: Turn, also: Iterable[Person] = (), only: Collection[int] | None =
         return False
     for one in supersede(turn, made.values()):
         turn.put(one)
-    turn.note_place("step", told=told)
+    late_ms = lateness_ms(turn)
+    turn.note_place("step", told=told, **({"late_ms": late_ms} if late_ms else {}))
     return True
+
+
+def lateness_ms(turn: Turn) -> int:
+    """How long after its due instant this step leaves; 0 for the first of an alert, and for one that is hastened."""
+    before = turn.rows.alert
+    if before is None or before.id != turn.now.id or before.due_ms is None:
+        return 0
+    return max(0, turn.now_ms - before.due_ms)
 
 
 def _notify(
@@ -138,9 +147,12 @@ def news(turn: Turn, kind: str, but: Collection[int | None] = ()) -> None:
 
 
 def lamp(turn: Turn, word: str) -> None:
-    """Order the post's lamp. Nothing for a silent alert (P6, invariant 12), a probe, nor one that no press raised."""
+    """Order the post's lamp. Nothing for a silent alert (P6, invariant 12), nor for one that no press raised.
+
+    A probe has one order, `closed`, once its sink has it: the way down is proven by it, and the post lights nothing.
+    """
     turn.cancel("superseded", dispatches.LAMP)
     alert = turn.now
-    if not alert.silent and alert.category != alerts.TECHNICAL and alert.mode != alerts.PROBE:
+    if not alert.silent and alert.category != alerts.TECHNICAL and (alert.mode != alerts.PROBE or word == "closed"):
         class_ = dispatches.FIRST_CLASS
         turn.put(dispatches.new(alert.id, turn.place, dispatches.LAMP, f"lamp:{word}", "lamp", class_, turn.now_ms))
