@@ -277,11 +277,13 @@ def _close_cleared(turn: Turn, event: Cleared) -> None:
 
 def _close_probe(turn: Turn, _event: object) -> None:
     acts.finish(turn, None, alerts.PROBED)
+    turn.outcome = "closed"
 
 
 def _fail_probe(turn: Turn, _event: object) -> None:
     turn.owe("probe-failed")
     acts.finish(turn, None, alerts.PROBE_FAILED)
+    turn.outcome = "closed"
 
 
 # -- effects: time
