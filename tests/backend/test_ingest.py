@@ -118,8 +118,8 @@ def test_credentials_given_by_another_process_are_good_within_a_second(rig: Rig)
 
     def job(conn: Any) -> None:
         conn.exec_driver_sql("UPDATE device_key SET revoked_ms=1")
-        columns = "org, device, kid, key, created_ms"
-        conn.exec_driver_sql(f"INSERT INTO device_key ({columns}) VALUES (?, 'bau-1', 'k2', ?, 1)", (ORG, key))
+        row = {"org": ORG, "device": "bau-1", "kid": "k2", "key": key, "created_ms": 1}
+        conn.execute(tables.DeviceKey.__table__.insert().values(row))  # type: ignore[attr-defined]
 
     rig.database.write(job).result()
     post.kid, post.key = "k2", key

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tocsin_backend.cli import main
 from tocsin_backend.settings import SettingsError, read_secret, read_settings, table
 
 README = Path(__file__).parents[2] / "backend" / "README.md"
@@ -61,6 +62,27 @@ def test_a_bad_value_is_one_line_that_names_it(name, value):
         read_settings({name: value})
     assert str(caught.value).startswith(f"{name}={value!r} is refused: it must be ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["postgresql://tocsin@db.example.org/tocsin?passfile=/etc/tocsin/pgpass", "postgresql+psycopg://u@/t?host=/run"],
+)
+def test_postgresql_is_named_by_a_url_without_a_password(value):
+    assert read_settings({"TOCSIN_DATABASE_URL": value}).database == value
+
+
+@pytest.mark.parametrize(
+    "value", ["postgresql://tocsin:hunter2@db/tocsin", "postgresql://tocsin@db/tocsin?password=hunter2"]
+)
+def test_a_password_in_the_databases_url_is_refused_and_never_shown(value, monkeypatch, capsys):
+    with pytest.raises(SettingsError, match="without a password") as caught:
+        read_settings({"TOCSIN_DATABASE_URL": value})
+    assert "hunter2" not in str(caught.value)
+    monkeypatch.setenv("TOCSIN_DATABASE_URL", value)
+    main(["settings"])
+    shown = capsys.readouterr()
+    assert "hunter2" not in shown.out + shown.err
 
 
 def test_an_https_address_needs_secure_cookies():

@@ -10,7 +10,7 @@ from tocsin_backend.clock import SystemClock
 from tocsin_backend.commands import OK, Adder, say
 from tocsin_backend.enrolment import Registrar, write_private
 from tocsin_backend.errors import Invalid
-from tocsin_backend.settings import Settings, SettingsError, read_secret, table
+from tocsin_backend.settings import Settings, SettingsError, hidden, read_secret, table
 from tocsin_backend.store.database import Database
 
 
@@ -40,7 +40,7 @@ def init(args: argparse.Namespace, settings: Settings) -> int:
 
 def show_settings(args: argparse.Namespace, settings: Settings) -> int:
     rows = [
-        {"name": name, "value": os.environ.get(name, default), "default": default, "help": words}
+        {"name": name, "value": hidden(name, os.environ.get(name, default)), "default": default, "help": words}
         for name, default, words in table()
     ]
     width = max(len(row["name"]) for row in rows)

@@ -108,13 +108,16 @@ class Database:
     # -- schema
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version; safe to call at every start."""
+        """Bring the schema to the newest version; safe to call at every start. Raises Unavailable."""
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with dialect.for_writing(self.engine.connect()) as conn, conn.begin():
-            dialect.hold_schema(conn)
-            config.attributes["connection"] = conn
-            command.upgrade(config, "head")
+        try:
+            with dialect.for_writing(self.engine.connect()) as conn, conn.begin():
+                dialect.hold_schema(conn)
+                config.attributes["connection"] = conn
+                command.upgrade(config, "head")
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
 
     # -- reading
 
