@@ -13,6 +13,7 @@ from collections.abc import Callable
 from tocsin_wire.limits import MAX_RECEIVED
 
 from tocsin_gateway import forwarding
+from tocsin_gateway.clock import steady_ms
 from tocsin_gateway.connection import Connection, NotHttp, TooSlow, Unreachable
 from tocsin_gateway.faults import Counts, Faults
 
@@ -25,8 +26,9 @@ UNDER_WAY_MAX = 200  # rows published without PUBACK yet: beyond, the stream is 
 PUBACK_WITHIN_S = 30.0  # after it the stream is opened again from the last row that is sure
 BACKOFF_MAX_MS = 5_000
 
-Publish = Callable[[str, bytes, Callable[[], None]], None]
-"""Publish at QoS 1 and call back after the PUBACK."""
+Publish = Callable[[str, bytes, Callable[[], None], int], None]
+"""Publish at QoS 1 and call back after the PUBACK, or once it is too late: the instant of steady_ms after which the
+frame is worth nothing, 0 for never."""
 
 
 class Window:
@@ -145,10 +147,13 @@ class Downlink:
             row = json.loads(line)
             if "alive" in row:
                 return
-            identity, topic = row["id"], row["topic"]
+            identity, topic, ttl_ms = row["id"], row["topic"], row.get("ttl_ms")
             frame = binascii.a2b_base64(row["frame"], strict_mode=True)
             if type(identity) is not int or not isinstance(topic, str):
                 raise TypeError
+            if ttl_ms is not None and (type(ttl_ms) is not int or ttl_ms < 0):
+                raise TypeError
+            until_ms = 0 if ttl_ms is None else steady_ms() + ttl_ms
         except (ValueError, TypeError, KeyError, RecursionError):
             raise NotHttp("a row that makes no sense") from None
         with self._lock:
@@ -166,7 +171,7 @@ class Downlink:
             self._taken(identity)
             return
         self._counts.add("downlink")
-        self._publish(topic, frame, lambda: self._taken(identity))
+        self._publish(topic, frame, lambda: self._taken(identity), until_ms)
 
     def _taken(self, identity: int) -> None:
         """The broker has this row. Called from its thread."""

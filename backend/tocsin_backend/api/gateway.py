@@ -136,7 +136,13 @@ def _line(row: store.Frame, now_ms: int) -> bytes:
         message = json.loads(row.frame)
         message["ttl_s"] = max(0, message.pop("until_ms") - now_ms) // 1000
         return json.dumps({"id": row.id, "sms": message}).encode() + b"\n"
-    return json.dumps({"id": row.id, "topic": row.topic, "frame": b64encode(row.frame).decode()}).encode() + b"\n"
+    line: dict[str, Any] = {"id": row.id, "topic": row.topic, "frame": b64encode(row.frame).decode()}
+    if row.topic.endswith("/cmd"):  # worth nothing once its time is over: it is left out, and a gateway drops it too
+        command = json.loads(row.frame[: row.frame.rindex(b"\n")])
+        line["ttl_ms"] = (command["t"] + command["ttl"]) * 1000 - now_ms
+        if line["ttl_ms"] <= 0:
+            return b""
+    return json.dumps(line).encode() + b"\n"
 
 
 def _alive(now_ms: int) -> bytes:

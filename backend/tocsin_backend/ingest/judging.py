@@ -24,7 +24,7 @@ from ..store.devices import Card
 CARD_TTL_MS = 45_000  # above the 30 s between beats, which keep it warm; the command line may revoke a key (S6: 60 s)
 MAX_CARDS = 100_000
 REREAD_MS = 1_000  # a card that knows no such key is read anew: the command line may have given one
-UP_BY_ENVELOPE = ("alert", "event", "state", "info")
+UP_BY_ENVELOPE = ("alert", "event", "reply", "state", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,10 @@ class Frame:
     @property
     def is_press(self) -> bool:
         return self.channel == "alert" and self.message["k"] == "press"
+
+    @property
+    def is_probe(self) -> bool:
+        return self.channel == "alert" and self.message["k"] == "probe"
 
     @property
     def signal(self) -> str:

@@ -11,8 +11,8 @@ from ..clock import Clock
 from ..domain import alerts, liveness
 from ..domain.escalation import Cleared
 from ..outbox import Outbox
+from ..store import alarms, devices, dispatches
 from ..store import alerts as alert_rows
-from ..store import devices, dispatches
 from ..store.database import notes
 from .judging import Frame
 
@@ -31,10 +31,10 @@ class Presences:
             return "stored"
         session = messages.parse_session(message["s"])
         if message["st"] == "ready":
-            if self.heard(conn, frame, now_ms, session) and dispatches.hasten_lamps(
-                conn, card.org, card.device, now_ms
-            ):
-                notes(conn).wake(now_ms)
+            if self.heard(conn, frame, now_ms, session):
+                alarms.born(conn, card.org, card.device, message.get("nonce", ""))
+                if dispatches.hasten_orders(conn, card.org, card.device, now_ms):
+                    notes(conn).wake(now_ms)
             return "stored"
         tracked = devices.presence(conn, card.org, card.device)
         planned = message["st"] == "restarting"

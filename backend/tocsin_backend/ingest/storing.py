@@ -10,13 +10,15 @@ from tocsin_wire import codec, messages, signing, topics
 
 from .. import acks
 from ..clock import Clock
-from ..domain import alerts, latency, notices
+from ..domain import alerts, latency, notices, policies
+from ..domain import probes as probe_rules
 from ..domain.alerts import Alert
 from ..domain.escalation import LampConfirmed, Press, Remark
 from ..outbox import Outbox
 from ..store import alerts as alert_rows
-from ..store import signals
+from ..store import devices, probes, signals, windows
 from ..store.signals import Signal
+from . import replies
 from .judging import Frame
 from .presence import Presences
 from .refusing import Answer, Refusals, published
@@ -26,6 +28,20 @@ TROUBLE = ("stuck", "held-at-boot", "fault", "dropped", "ack-rejected")
 REUSED = "reused"
 WENT_BACK = "counter-went-back"  # the board was erased or swapped, and counts from an identity it used before
 OF_THE_TRY = ("age", "try", "t", "q")  # what two sendings of one press may differ in
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """The newest alert of a signal's dedup key, the id of the alert it belongs to, its mode, and the drill it is in."""
+
+    newest: Alert | None = None
+    alert_id: str | None = None
+    mode: str = alerts.REAL
+    window_id: int | None = None
+
+
+NOTHING_CONCERNED = Concerned()
+PROBE_POLICY = policies.dump(policies.probe())
 
 
 class Storing:
@@ -43,6 +59,8 @@ class Storing:
         match frame.channel:
             case "alert" | "event":
                 said, alert_id, frames = self._signal(conn, frame, now_ms)
+            case "reply":
+                said, alert_id, frames = self._reply(conn, frame, now_ms)
             case "state":
                 said, alert_id, frames = self.presences.state(conn, frame, now_ms), None, []
             case _:
@@ -59,8 +77,9 @@ class Storing:
         """
         card, message = frame.card, frame.message
         n = n or message["n"]
-        newest, alert_id = self._concerned(conn, frame, n)
         ledger = latency.opened(message["age"], frame.received_ms, frame.held_ms, now_ms)
+        concerned = self._concerned(conn, frame, n, ledger.contact_ms, now_ms)
+        newest, alert_id = concerned.newest, concerned.alert_id
         signal = Signal(
             org=card.org,
             device=card.device,
@@ -81,60 +100,116 @@ class Storing:
         if not signals.add(conn, signal):
             return self._again(conn, frame, now_ms, n)
         word, epoch = "stored", None
-        if frame.is_press:
+        if frame.is_press or frame.is_probe:
             assert alert_id is not None
             place = notices.Place(card.site_name, card.device_name, card.zone)
-            changes = self.outbox.raise_or_count(conn, newest, self._press(frame, alert_id), now_ms, place)
+            changes = self.outbox.raise_or_count(conn, newest, self._press(frame, concerned), now_ms, place)
             assert changes.alert is not None
             assert changes.alert.id == alert_id
-            signals.add_ledger(conn, signal, ledger, message["mode"])
+            signals.add_ledger(conn, signal, ledger, concerned.mode)
+            self._kept_in_mind(conn, card, concerned.mode, now_ms)
             word, epoch = acks.word(changes.alert.status, changes.alert.silent), changes.alert.epoch
         elif frame.channel == "event":
             self._event(conn, frame, signal, now_ms)
         elif alert_id is not None:  # a cancel at the post: told, and nothing closes by itself
             self._remark(conn, alert_id, f"{message['k']}-at-post", frame.signal, now_ms)
         self.presences.heard(conn, frame, now_ms)
-        shown = alert_id if frame.is_press else None
+        shown = alert_id if frame.is_press or frame.is_probe else None
         ack = acks.of_signal(card.org, card.device, frame.key, frame.signal, word, now_ms, shown, epoch)
         return "stored", alert_id, [ack]
 
-    def _press(self, frame: Frame, alert_id: str) -> Press:
+    def _reply(self, conn: Connection, frame: Frame, now_ms: int) -> tuple[str, str | None, list[tuple[str, bytes]]]:
+        """What a device says of a command, once."""
         card, message = frame.card, frame.message
+        found = replies.concerned(conn, frame)
+        alert_id = None if found is None else found[0].id
+        ledger = latency.opened(message["age"], frame.received_ms, frame.held_ms, now_ms)
+        signal = Signal(
+            org=card.org,
+            device=card.device,
+            b=message["b"],
+            n=message["n"],
+            channel=frame.channel,
+            kind=message["r"],
+            contact_ms=ledger.contact_ms,
+            quality=message["q"],
+            gateway=frame.gateway,
+            received_ms=frame.received_ms,
+            held_ms=frame.held_ms,
+            stored_ms=now_ms,
+            tries=message["try"],
+            frame=frame.raw,
+            alert_id=alert_id,
+        )
+        ack = acks.of_signal(card.org, card.device, frame.key, frame.signal, "stored", now_ms)
+        if not signals.add(conn, signal):
+            return "duplicate", alert_id, [ack]
+        if found is None:
+            topic = topics.topic(card.org, card.device, frame.channel)
+            self.refusals.keep(card.org, frame.gateway, topic, frame.raw, replies.FOREIGN, now_ms)
+        else:
+            replies.apply(conn, self.outbox, *found, frame, now_ms)
+        self.presences.heard(conn, frame, now_ms)
+        return "stored", alert_id, [ack]
+
+    def _press(self, frame: Frame, concerned: "Concerned") -> Press:
+        card, message = frame.card, frame.message
+        assert concerned.alert_id is not None
         detail = {name: message[name] for name in ("in", "sc") if name in message}
         return Press(
-            alert_id=alert_id,
+            alert_id=concerned.alert_id,
             org=card.org,
             site=card.site,
             device=card.device,
             category=alerts.CATEGORY_OF_KIND.get(card.kind, alerts.CALL),
-            mode=message["mode"],
+            mode=concerned.mode,
             silent=bool(message.get("silent", 0)),
             subject="",
             signal=frame.signal,
-            policy_version=card.policy_version,
-            frozen=card.frozen,
+            policy_version=0 if frame.is_probe else card.policy_version,
+            frozen=PROBE_POLICY if frame.is_probe else card.frozen,
             detail=tuple(detail.items()),
+            window_id=concerned.window_id,
+            SCENARIO_CONTACT
         )
 
-    def _concerned(self, conn: Connection, frame: Frame, n: int) -> tuple[Alert | None, str | None]:
-        """(the newest alert of a signal's dedup key, the id of the alert it belongs to: the open one, or a new one)."""
+    def _kept_in_mind(self, conn: Connection, card: Card, mode: str, now_ms: int) -> None:
+        """What the device's own row says of its last drill, and by when its next probe must come."""
+        if mode == alerts.DRILL:
+            windows.drilled(conn, card.org, card.device, now_ms)
+        elif mode == alerts.PROBE:
+            watched = probe_rules.began(probes.get(conn, card.org, card.device), now_ms)
+            if watched is not None:
+                probes.save(conn, card.org, card.device, watched)
+                notes(conn).wake(watched.by_ms)
+
+    def _concerned(self, conn: Connection, frame: Frame, n: int, contact_ms: int, now_ms: int) -> "Concerned":
+        """The alert that a signal belongs to: the open one of its dedup key, or a new one; and its mode."""
         card, message = frame.card, frame.message
         if frame.channel == "event":
             if "re" not in message:
-                return None, None
+                return NOTHING_CONCERNED
             about = signals.known(conn, card.org, card.device, *self._latest(conn, frame))
-            return None, None if about is None else about.alert_id
-        if message["k"] == "probe":
-            return None, None  # its sink is the ledger of probes; nobody is told
-        category = alerts.CATEGORY_OF_KIND.get(card.kind, alerts.CALL)
-        silent = bool(message.get("silent", 0))
-        dedup = alerts.dedup_key(card.org, card.site, card.device, category, message["mode"], silent)
-        newest = alert_rows.newest(conn, dedup)
+            return NOTHING_CONCERNED if about is None else Concerned(None, about.alert_id)
+        mode = alerts.PROBE if frame.is_probe else message["mode"]
+        newest = self._newest(conn, frame, mode)
+        window_id = None
+        # An alert that was raised before the drill, and is open, is somebody who waits: this press is about it.
+        if frame.is_press and (newest is None or newest.status == alerts.CLOSED):
+            window_id = windows.drill_at(conn, card.org, card.site, contact_ms, now_ms)
+            if window_id is not None and mode == alerts.REAL:
+                mode = alerts.DRILL
+                newest = self._newest(conn, frame, mode)
         if newest is not None and newest.status != alerts.CLOSED:
-            return newest, newest.id
-        if message["k"] != "press":
-            return newest, None
-        return newest, alerts.alert_id(card.org, card.device, f"{message['b']}-{n}")
+            return Concerned(newest, newest.id, mode, window_id)
+        if message["k"] == "cancel":
+            return Concerned(newest, None, mode)
+        return Concerned(newest, alerts.alert_id(card.org, card.device, f"{message['b']}-{n}"), mode, window_id)
+
+    def _newest(self, conn: Connection, frame: Frame, mode: str) -> Alert | None:
+        card, silent = frame.card, bool(frame.message.get("silent", 0))
+        category = alerts.CATEGORY_OF_KIND.get(card.kind, alerts.CALL)
+        return alert_rows.newest(conn, alerts.dedup_key(card.org, card.site, card.device, category, mode, silent))
 
     def _latest(self, conn: Connection, frame: Frame) -> tuple[int, int]:
         """(b, n) under which the press that an event speaks of is kept."""
@@ -179,7 +254,7 @@ class Storing:
                 None,
                 [acks.of_signal(card.org, card.device, frame.key, frame.signal, "refused", now_ms, why=REUSED)],
             )
-        if frame.channel != "alert" or alert_id is None or status is None or message["k"] != "press":
+        if alert_id is None or status is None or not (frame.is_press or frame.is_probe):
             ack = acks.of_signal(card.org, card.device, frame.key, frame.signal, "stored", now_ms)
         else:
             word = acks.word(status, silent)

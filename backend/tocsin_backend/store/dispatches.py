@@ -107,9 +107,13 @@ def expire_leases_of_others(conn: Connection, owner: str, now_ms: int) -> None:
     conn.execute(update(_dispatch).where(held).values(next_ms=now_ms))
 
 
-def hasten_lamps(conn: Connection, org: str, device: str, now_ms: int) -> bool:
-    """The post was just born: its lamp orders are repeated at once. True if there are any."""
+def hasten_orders(conn: Connection, org: str, device: str, now_ms: int) -> bool:
+    """The device was just born: its lamp and alarm orders are repeated at once. True if there are any."""
     mine = select(_alert.c.id).where(_alert.c.org == org, _alert.c.device == device)
-    waiting = (_dispatch.c.kind == dispatches.LAMP) & (_dispatch.c.status == dispatches.PENDING)
-    query = update(_dispatch).where(waiting, _dispatch.c.alert_id.in_(mine)).values(next_ms=now_ms)
+    lamps = (_dispatch.c.kind == dispatches.LAMP) & _dispatch.c.alert_id.in_(mine)
+    ours = select(_alert.c.id).where(_alert.c.org == org)
+    outputs = _dispatch.c.target.contains(f"/{device}/", autoescape=True)  # names hold no slash
+    alarms = (_dispatch.c.kind == dispatches.ACTUATE) & outputs & _dispatch.c.alert_id.in_(ours)
+    waiting = _dispatch.c.status == dispatches.PENDING
+    query = update(_dispatch).where(waiting, lamps | alarms).values(next_ms=now_ms)
     return bool(conn.execute(query).rowcount)
