@@ -33,6 +33,7 @@ from tocsin_backend.channels.push import Push
 from tocsin_backend.channels.sms import Sms
 from tocsin_backend.channels.webhook import Webhook
 from tocsin_backend.clock import Clock, SystemClock
+from tocsin_backend.console.answer_page import AnswerPage
 from tocsin_backend.console.routes import Console
 from tocsin_backend.console.routes import Parts as ConsoleParts
 from tocsin_backend.contacts import Contacts
@@ -143,6 +144,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         )
     )  # fmt: skip
     app.include_router(console.router)
+    app.include_router(AnswerPage(console.pages, parts.answering).router)
     app.state.console = console
     app.add_api_route("/", lambda: RedirectResponse("/console"), methods=["GET"], include_in_schema=False)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

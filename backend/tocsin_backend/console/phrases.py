@@ -51,6 +51,8 @@ CHANNELS = {
     "console": N_("console"),
     "webhook": N_("webhook"),
     "email": N_("e-mail"),
+    "sms": N_("SMS"),
+    "push": N_("push"),
     "lamp": N_("lamp of the post"),
     "api": N_("API"),
 }
