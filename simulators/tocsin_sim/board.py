@@ -557,7 +557,7 @@ def firmware_files(firmware: Path = FIRMWARE, compiled: bool = True) -> dict[str
 def compiled_module(path: Path, name: str) -> bytes:
     """The .mpy of one module, from the cache when its text has not changed; `name` is what a traceback will show."""
     source = path.read_bytes()
-    compiler = toolchain.mpy_cross()
+    compiler = [*toolchain.mpy_cross(), "-O3"]  # no line numbers: 2 kB of heap; a traceback still names its functions
     key = hashlib.sha256(b"\0".join([source, name.encode(), *map(os.fsencode, compiler)])).hexdigest()
     kept = toolchain.cache_folder() / "mpy" / f"{key}.mpy"
     if not kept.exists():

@@ -27,7 +27,9 @@ class Dice:
 class Bench:
     """A Device with a journal in a dict, a clock, and a list of what it did."""
 
-    def __init__(self, boot=7, held=(), waiting=0, journal=None, credentials=True, silent=False):  # silent: input 0
+    def __init__(
+        self, boot=7, held=(), waiting=0, journal=None, credentials=True, silent=False, probe_period_ms=0
+    ):  # silent: input 0
         self.now_ms = 1000
         self.journal = {} if journal is None else journal
         self.flash_works = True
@@ -40,7 +42,7 @@ class Bench:
         self.order = []  # what happened, in order: kept, played, sent
         who = ("demo", "post-1", "k1", KEY) if credentials else None
         contacts = (Button("call"), Button("hush"))
-        self.device = Device(who, contacts, (silent, True), boot, list(held), waiting, INFO, 30000, 30)
+        self.device = Device(who, contacts, (silent, True), boot, list(held), waiting, INFO, 30000, 30, probe_period_ms)
 
     def do(self, effects):
         for what, subject in effects:

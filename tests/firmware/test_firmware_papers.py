@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tocsin_device import lamp
+from tocsin_device.probe import LONGEST_MS
 from tocsin_wire import topics
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
@@ -64,4 +65,5 @@ def test_a_profile_makes_sense(path: Path) -> None:
         assert row["presses"] == 1 or row["within_ms"] > 0
         assert row["silent"] in (0, 1)
     assert 5000 <= profile["beat_period_ms"] <= 60000
+    assert 3600000 <= profile["probe_period_ms"] <= LONGEST_MS
     assert profile["watchdog_ms"] >= 3 * 5000, "three times the longest connection attempt"

@@ -52,10 +52,10 @@ FIELD_MEANINGS = {
         "why": "of a boot: `power`, `reset`, `watchdog`, `brownout`, `soft`, `crash`, `unknown`; of `ack-rejected`: the reason",
         "in": "which input",
         "count": "how many since the last such event",
-        "re": "of a lamp: the press it speaks of",
+        "re": "of a lamp: the press or the probe it speaks of",
         "r": "of a lamp: what it shows now",
         "e": "of a lamp: the epoch quoted by the ack; 0 if the ack had none",
-        "lat": "of a lamp: ms from contact to the lamp's change on the device's own clock; -1 when unknown (after a reset)",
+        "lat": "of a lamp: ms from contact to the lamp's change on the device's own clock, or from a probe's beginning to its ack; -1 when unknown (after a reset)",
         "txt": "free text for a technician",
     },
     "state": {
@@ -132,6 +132,8 @@ FIELD_MEANINGS = {
         "v": "minor version",
         "st": "`ready`: somebody listens; `lost`: the gateway's Will",
         "t": "epoch seconds",
+        "eng": "`silent`: nothing, or an old beat, of the backend's engine for 15 s: presses are kept, and nobody may be told; "
+        "absent: `well`",
     },
 }
 ERROR_MEANINGS = {

@@ -14,7 +14,8 @@ from . import button
 from .heart import Heart
 from .lamp import sound_of
 from .link import Link
-from .outbox import OBEYED, REPEATED, UNCOUNTED, Event, Outbox, Press
+from .outbox import OBEYED, REPEATED, UNCOUNTED, Event, Outbox, Press, Signal
+from .probe import FAILED_MS, Probe
 from .wall import Wall
 
 UNDELIVERED_MS = 20000  # without an ack: say so, and say what to dial
@@ -43,7 +44,7 @@ class Device:
     many more pending ones, all newer, are there.
 
     `credentials` are organisation, device, key name and key. Without them it keeps presses, shows a fault, and
-    publishes nothing.
+    publishes nothing. `probe_period_ms` 0: it makes no probes.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Device:
         info: "dict[str, object]",
         beat_period_ms: int,
         keepalive_s: int,
+        probe_period_ms: int = 0,
     ) -> None:
         self._credentials = credentials
         self.buttons = buttons
@@ -65,6 +67,7 @@ class Device:
         self.link = Link(keepalive_s)
         self.heart = Heart(beat_period_ms)
         self.wall = Wall()
+        self.probe = Probe(credentials[1] if credentials else "", probe_period_ms)
         self.faults: "dict[str, str]" = {}  # name -> what is wrong, while it is; "" where a silent input found it
         self.rejected = 0  # acks not obeyed, since boot
         self._silent = silent
@@ -176,6 +179,9 @@ class Device:
         self.link.opened(now_ms)
         self.heart.opened(self.session(), now_ms)
         self.outbox.opened(now_ms)
+        self.probe.since_ms = now_ms
+        if self.probe.signal:
+            self.probe.signal.due_ms = now_ms
         self._nonce = nonce
         self._born = False
         self._informed = False
@@ -200,6 +206,9 @@ class Device:
         press = self.outbox.press_named(b, n)
         if press is not None:
             return self._obey(press, ack, now_ms)
+        probe = self.probe.signal
+        if probe and (probe.b, probe.n) == (b, n):
+            return self._probed(probe, ack, now_ms)
         if self.outbox.settle_event(b, n):
             return self._clock(ack, now_ms)
         return self._unheld(b, n, ack, now_ms)
@@ -215,6 +224,8 @@ class Device:
             count = self.outbox.untold
             self.outbox.untold = 0
             self._report({"k": "dropped", "count": count}, now_ms)
+        if self.probe.flying and self.link.state == "up" and now_ms - self.probe.since_ms > FAILED_MS:
+            self.fault("probe", "not acknowledged", now_ms, all(self._silent))
         if self.outbox.wish(now_ms):
             return ((FETCH, self.outbox.last),)
         for press in self.outbox.presses:
@@ -262,6 +273,15 @@ class Device:
         press = self.outbox.due_press(True, jitter, now_ms)
         if press is not None:
             return self._alert(press, now_ms)
+        if self.probe.wants(jitter, now_ms) and self._quiet():
+            self.probe.signal = Signal(self.boot, self._next(), now_ms, self.wall.epoch_s(now_ms), self.wall.quality)
+            self.probe.flying = True
+            self.probe.since_ms = now_ms
+        probe = self.probe.due(jitter, now_ms)
+        if probe is not None:
+            fields = self._common(probe.b, probe.n, probe.t, probe.q, now_ms - probe.made_ms, probe.tries)
+            fields.update({"k": "probe", "in": self.buttons[0].name, "held": 0, "mode": "real"})
+            return self._sealed("alert", fields, 1, False)
         event = self.outbox.due_event(jitter, now_ms)
         if event is not None:
             fields = self._common(event.b, event.n, event.t, event.q, now_ms - event.made_ms, event.tries)
@@ -335,6 +355,25 @@ class Device:
                 effects += ((FORGET, let_go),)
         self._confirm(press.b, press.n, result, epoch, self._latency(press, now_ms), now_ms)
         return effects
+
+    def _quiet(self) -> bool:
+        """Whether no press is in flight: none waits for its ack, no contact is closed."""
+        return not self.unsent() and not self.outbox.waiting and all([one.line() != "pressed" for one in self.buttons])
+
+    def _probed(self, probe: Signal, ack: "dict[str, object]", now_ms: int) -> "tuple[tuple[str, object], ...]":
+        """The way there and back of a probe: judged and confirmed as a press is, and no lamp moves."""
+        result = str(ack["r"])
+        if result == "refused":
+            self.probe.flying = False
+            self.probe.next_ms = now_ms + FAILED_MS
+        elif result != "stored" and result != "closed":
+            return self._reject("result")
+        else:
+            if self.probe.flying:
+                self.probe.stored(self.wall.epoch_s(now_ms) * 1000 or now_ms, now_ms)
+                self.faults.pop("probe", None)
+            self._confirm(probe.b, probe.n, result, _integer(ack.get("e", 0)), now_ms - probe.made_ms, now_ms)
+        return self._clock(ack, now_ms)
 
     def _unheld(self, b: int, n: int, ack: "dict[str, object]", now_ms: int) -> "tuple[tuple[str, object], ...]":
         """An ack of a signal that is not held. A `closed` is confirmed again: no lamp shows that press, which is what

@@ -48,6 +48,7 @@ class App:
             facts["info"],
             profile["beat_period_ms"],
             profile["keepalive_s"],
+            profile.get("probe_period_ms", 86400000),
         )
         self._readings = {"lag": 0, "free": 0}
         self._sampled_ms = now_ms = clock.now_ms()

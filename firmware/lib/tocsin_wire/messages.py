@@ -9,7 +9,7 @@ import sys
 
 from . import codec, signing, topics
 from .errors import WireError
-from .limits import MAX_INT, MAX_RECEIVED, MAX_SENT
+from .limits import MAX_RECEIVED, MAX_SENT
 
 MINOR = 1  # `v`
 
@@ -18,39 +18,39 @@ TEXT = "text"
 NAME = "name"
 LINES = "lines"
 
-_SIGNAL = "v:minor b:ordinal n:ordinal t:seconds q:ntp|gw|rtc|none age:count try:ordinal "
+_SIGNAL = "v:minor b:ordinal n:ordinal t:seconds q:ntp|gw|rtc|none age:count try:ordinal"
 
 # channel -> its fields in order, each `name:rule`, or `name?:rule` if it may be absent. A rule is one of RULES or the
-# allowed words. Text, because a table of tuples costs a device 4 kB of heap; `fields` gives it as one.
+# allowed words; `signal` stands for the fields of _SIGNAL. Text, because a table of tuples costs a device 4 kB of heap;
+# one literal each, because MicroPython keeps both sides of a `+` beside the sum; `fields` gives it as one.
 SCHEMA = {
-    "alert": _SIGNAL
-    + "k:press|cancel|probe in:name held:count mode:real|drill silent?:flag sc?:attack|shelter|evacuate|all-clear",
-    "event": _SIGNAL
-    + "k:name why?:text32 in?:name count?:count re?:text24 r?:stored|fallback|answered|closed|refused e?:epoch "
-    + "lat?:latency txt?:text200",
+    "alert": "signal k:press|cancel|probe in:name held:count mode:real|drill silent?:flag "
+    "sc?:attack|shelter|evacuate|all-clear",
+    "event": "signal k:name why?:text32 in?:name count?:count re?:text24 r?:stored|fallback|answered|closed|refused "
+    "e?:epoch lat?:latency txt?:text200",
     "state": "v:minor s:text24 st:ready|restarting|lost nonce?:text32 t?:seconds q?:ntp|gw|rtc|none",
     "info": "v:minor kind:text32 fw:text24 profile:text32 py:text40 umqtt:text16 board:text80 voice_uri?:text120",
     "beat": "v:minor s:text24 i:ordinal b:ordinal n:last up:count spool:count drop:count rssi?:rssi mv?:supply "
-    + "lag:count free:count blk?:count rej:count lines:lines t:seconds q:ntp|gw|rtc|none",
+    "lag:count free:count blk?:count rej:count lines:lines t:seconds q:ntp|gw|rtc|none",
     "ack": "v:minor re:text24 r:stored|fallback|answered|closed|refused|alive e?:ordinal al?:text36 s?:text24 "
-    + "i?:ordinal t?:seconds why?:text32",
+    "i?:ordinal t?:seconds why?:text32",
     "cmd": "v:minor id:text36 c:ordinal nonce:text32 t:seconds ttl:lifetime do:alarm-on|alarm-off|locate|self-test "
-    + "out?:name sc?:attack|shelter|evacuate|all-clear mode:real|drill",
-    "reply": _SIGNAL + "re:text36 c:ordinal r:done|refused|failed why?:text32 out?:name state?:on|off|unknown",
-    "gateway": "v:minor st:ready|lost t?:seconds",
+    "out?:name sc?:attack|shelter|evacuate|all-clear mode:real|drill",
+    "reply": "signal re:text36 c:ordinal r:done|refused|failed why?:text32 out?:name state?:on|off|unknown",
+    "gateway": "v:minor st:ready|lost t?:seconds eng?:well|silent",
 }
-RULES: "dict[str, tuple[object, ...] | str]" = {
-    "minor": (INT, 1, 255),
-    "count": (INT, 0, MAX_INT),
-    "ordinal": (INT, 1, 2**31),
-    "last": (INT, 0, 2**31),
-    "epoch": (INT, 0, 2**31),
-    "seconds": (INT, 0, 2**40),
-    "latency": (INT, -1, MAX_INT),
-    "lifetime": (INT, 1, 3600),
-    "rssi": (INT, -200, 0),
-    "supply": (INT, 0, 60000),
-    "flag": (INT, 0, 1),
+RULES = {  # the least and the most, or the name of a rule
+    "minor": "1 255",
+    "count": "0 9007199254740991",  # limits.MAX_INT
+    "ordinal": "1 2147483648",
+    "last": "0 2147483648",
+    "epoch": "0 2147483648",
+    "seconds": "0 1099511627776",
+    "latency": "-1 9007199254740991",
+    "lifetime": "1 3600",
+    "rssi": "-200 0",
+    "supply": "0 60000",
+    "flag": "0 1",
     "name": NAME,
     "lines": LINES,
 }
@@ -90,13 +90,20 @@ _known: "dict[str, list[tuple[str, bool, tuple[object, ...] | str]]]" = {}
 
 
 def fields(channel: str) -> "list[tuple[str, bool, tuple[object, ...] | str]]":
-    """The (name, required, rule) of each field of a channel, in order. Raises KeyError if it carries no message."""
+    """The (name, required, rule) of each field of a channel, in order. Raises KeyError if it carries no message.
+
+    On MicroPython they come one by one: a device rather has the time than the room.
+    """
+    if sys.implementation.name == "micropython":
+        return (_field(entry) for entry in _entries(channel))  # type: ignore[return-value]
     rows = _known.get(channel)
     if rows is None:
-        rows = [_field(entry) for entry in SCHEMA[channel].split(" ")]
-        if sys.implementation.name != "micropython":  # a device rather has the room than the time
-            _known[channel] = rows
+        rows = _known[channel] = [_field(entry) for entry in _entries(channel)]
     return rows
+
+
+def _entries(channel: str) -> "list[str]":
+    return SCHEMA[channel].replace("signal", _SIGNAL, 1).split(" ")
 
 
 def _field(entry: str) -> "tuple[str, bool, tuple[object, ...] | str]":
@@ -106,7 +113,8 @@ def _field(entry: str) -> "tuple[str, bool, tuple[object, ...] | str]":
     elif "|" in rule:
         meant = tuple(rule.split("|"))
     else:
-        meant = RULES[rule]
+        low, _, high = RULES[rule].partition(" ")
+        meant = (INT, int(low), int(high)) if high else low
     return name.rstrip("?"), not name.endswith("?"), meant
 
 
