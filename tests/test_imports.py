@@ -61,6 +61,8 @@ ACTED_THROUGH = (
     "tocsin_backend.metrics",
     "tocsin_backend.answering",
     "tocsin_backend.contacts",
+    "tocsin_backend.outlook",
+    "tocsin_backend.plans",
 )
 
 

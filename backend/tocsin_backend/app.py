@@ -22,7 +22,22 @@ from starlette.responses import RedirectResponse
 
 from tocsin_backend.accounts import Accounts
 from tocsin_backend.answering import Answering
-from tocsin_backend.api import alerts, cap, contacts, errors, estate, gateway, health, session, sms_inbound
+from tocsin_backend.api import (
+    alerts,
+    calendars,
+    cap,
+    contacts,
+    errors,
+    estate,
+    gateway,
+    health,
+    organisations,
+    policies,
+    readiness,
+    rosters,
+    session,
+    sms_inbound,
+)
 from tocsin_backend.api.context import COOKIE, Services
 from tocsin_backend.api.guards import Guards
 from tocsin_backend.channels import Channel
@@ -31,6 +46,7 @@ from tocsin_backend.channels.console import Console as ConsoleChannel
 from tocsin_backend.channels.email import Email
 from tocsin_backend.channels.push import Push
 from tocsin_backend.channels.sms import Sms
+from tocsin_backend.channels.probe import ProbeSink
 from tocsin_backend.channels.webhook import Webhook
 from tocsin_backend.clock import Clock, SystemClock
 from tocsin_backend.console.answer_page import AnswerPage
@@ -44,6 +60,7 @@ from tocsin_backend.ingest import Ingest
 from tocsin_backend.metrics import Metrics
 from tocsin_backend.modems import Modems
 from tocsin_backend.outbox import Outbox
+from tocsin_backend.plans import Plans
 from tocsin_backend.settings import (
     Settings,
     SettingsError,
@@ -70,6 +87,7 @@ def build(settings: Settings, clock: Clock) -> Services:
         each.name: each
         for each in (
             ConsoleChannel(),
+            ProbeSink(),
             Cap(database, clock, urlsplit(settings.public_url).hostname or "tocsin", settings.cap_folder),
             Webhook(clock, settings.webhook_private_networks),
             Email(
@@ -97,6 +115,7 @@ def build(settings: Settings, clock: Clock) -> Services:
         accounts=Accounts(database, settings.session_hours * 3_600_000, clock.now_ms),
         registrar=Registrar(settings, secret, database, clock.now_ms),
         metrics=Metrics(database, ingest, engine.lateness, clock.now_ms),
+        plans=Plans(database, clock.now_ms),
         answering=Answering(database, engine, replies, modems, clock.now_ms),
         contacts=Contacts(database, secret, channels, clock.now_ms),
         sms_inbound_token=read_sms_inbound_token(settings),
@@ -133,7 +152,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     errors.install(app)
     app.router.routes[:0] = gateway.ROUTES  # matched first: they are the way of a press
     api = APIRouter(prefix="/api/v1")
-    for part in (session, alerts, estate, cap, contacts, sms_inbound):
+    parts_of_api = (session, alerts, estate, cap, contacts, sms_inbound)
+    for part in (*parts_of_api, policies, calendars, rosters, organisations, readiness):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -14,10 +14,9 @@ import re
 import secrets
 import signal
 import tempfile
-import tomllib
 import zoneinfo
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +26,12 @@ from sqlalchemy import Connection
 from tocsin_wire import signing, topics
 
 from tocsin_backend import accounts, brokers
-from tocsin_backend.domain import policies, rights
+from tocsin_backend.domain import rights
 from tocsin_backend.errors import Invalid, NotFound
+from tocsin_backend.plans import Plans
 from tocsin_backend.settings import Settings
 from tocsin_backend.store import accounts as accounts_store
 from tocsin_backend.store import enrolment as store
-from tocsin_backend.store import policies as policies_store
 from tocsin_backend.store.database import Database, notes
 
 KINDS = {"call_post": "post"}  # kind -> how a generated id begins
@@ -102,26 +101,6 @@ class Contact:
     channel: str
     address: str
     external: bool = False
-
-
-class PolicyFaults(Invalid):
-    """The policy file is refused; `faults` holds (path, reason) of each fault."""
-
-    def __init__(self, faults: list[tuple[str, str]]) -> None:
-        super().__init__("\n".join(f"{path}: {reason}" for path, reason in faults))
-        self.faults = faults
-
-
-def read_policy(source: str, people: Mapping[str, tuple[str, frozenset[str]]]) -> policies.Policy:
-    """The policy in a TOML text. Raises PolicyFaults."""
-    try:
-        return policies.parse(tomllib.loads(source), people)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyFaults([("file", f"is not TOML: {error}")]) from None
-    except RecursionError:
-        raise PolicyFaults([("file", "is nested too deep")]) from None
-    except policies.BadPolicy as error:
-        raise PolicyFaults([(fault.path, fault.reason) for fault in error.faults]) from None
 
 
 class Registrar:
@@ -345,27 +324,10 @@ class Registrar:
     def import_policy(self, org: str, source: str, by: str, *, check_only: bool = False) -> dict[str, Any]:
         """Saves the policy of a TOML text; {"id", "title", "version", "steps"}, version 0 when only checked.
 
-        Raises PolicyFaults with everything that is wrong.
+        Raises DocumentFaults with everything that is wrong.
         """
 
-        def check(conn: Connection) -> policies.Policy:
-            _need_organisation(conn, org)
-            return read_policy(source, policies_store.reachable_people(conn, org))
-
-        def job(conn: Connection) -> tuple[policies.Policy, int]:
-            policy = check(conn)
-            version = policies_store.save(
-                conn, org=org, policy=policy.id, title=policy.title, body=policies.dump(policy), source=source, by=by,
-                now_ms=self._now_ms(),
-            )  # fmt: skip
-            return policy, version
-
-        if check_only:
-            with self._database.read() as conn:
-                policy, version = check(conn), 0
-        else:
-            policy, version = self._write(job)
-        return {"id": policy.id, "title": policy.title, "version": version, "steps": len(policy.steps)}
+        return Plans(self._database, self._now_ms).import_policy(org, source, by, check_only=check_only)
 
     # -- the broker
 

@@ -17,6 +17,7 @@ from tocsin_backend.engine import Engine
 from tocsin_backend.enrolment import Registrar
 from tocsin_backend.ingest import Ingest
 from tocsin_backend.metrics import Metrics
+from tocsin_backend.plans import Plans
 from tocsin_backend.settings import Settings
 from tocsin_backend.store.accounts import PersonRow, SessionRow
 from tocsin_backend.store.database import Database
@@ -37,6 +38,7 @@ class Services:
     accounts: Accounts
     registrar: Registrar
     metrics: Metrics
+    plans: Plans
     answering: Answering
     contacts: Contacts
     sms_inbound_token: str  # "": no provider posts replies

@@ -1,19 +1,18 @@
-"""What is enrolled: sites, devices with their presence, policies; and the evidence of what was refused."""
+"""What is enrolled: sites, devices with their presence; and the evidence of what was refused."""
 
 import base64
 import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from tocsin_backend.api.context import Parts, Visitor, allowed
 from tocsin_backend.api.errors import ApiError
 from tocsin_backend.api.strict_json import StrictRoute
 from tocsin_backend.domain import latency
-from tocsin_backend.enrolment import PolicyFaults
 from tocsin_backend.store import enrolment as enrolment_store
-from tocsin_backend.store import listings, policies
+from tocsin_backend.store import listings
 
 router = APIRouter(route_class=StrictRoute, tags=["estate"])
 LEDGERS_MAX = 50_000  # presses looked at for one latency figure
@@ -22,7 +21,6 @@ Before = Annotated[int | None, Query(ge=0, le=2**53)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 Sees = Annotated[Visitor, Depends(allowed("see"))]
-WritesPolicies = Annotated[Visitor, Depends(allowed("write-policies"))]
 SeesEvidence = Annotated[Visitor, Depends(allowed("see-evidence"))]
 
 
@@ -91,79 +89,6 @@ def device(device: str, who: Sees, parts: Parts) -> DeviceShape:
     if not rows:
         raise ApiError(404, "not-found", f"there is no device {device[:40]!r}")
     return _device(rows[0])
-
-
-class PolicyShape(BaseModel):
-    id: str
-    title: str
-    version: int
-    created_ms: int
-    created_by: str
-    policy: dict[str, Any]
-    source: str
-
-
-def _policy(row: dict[str, Any]) -> PolicyShape:
-    members = {name: row[name] for name in PolicyShape.model_fields if name != "policy"}
-    return PolicyShape(**members, policy=json.loads(row["body"]))
-
-
-@router.get("/policies")
-def list_policies(who: Sees, parts: Parts) -> dict[str, list[PolicyShape]]:
-    """The current version of each policy."""
-    with parts.database.read() as conn:
-        rows = policies.all_current(conn, who.person.org)
-    return {"policies": [_policy(row) for row in rows]}
-
-
-@router.get("/policies/{policy}")
-def get_policy(policy: str, who: Sees, parts: Parts) -> PolicyShape:
-    """The current version of a policy."""
-    with parts.database.read() as conn:
-        row = policies.current(conn, who.person.org, policy)
-    if row is None:
-        raise ApiError(404, "not-found", f"there is no policy {policy[:40]!r}")
-    return _policy(row)
-
-
-class PolicyBody(BaseModel):
-    """`toml` is the file's text; its format is in backend/README.md."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    toml: Annotated[str, Field(max_length=200_000)]
-
-
-class FaultShape(BaseModel):
-    path: str
-    reason: str
-
-
-class VerdictShape(BaseModel):
-    ok: bool
-    faults: list[FaultShape]
-
-
-class SavedShape(BaseModel):
-    id: str
-    title: str
-    version: int
-    steps: int
-
-
-@router.post("/policies/validate")
-def validate_policy(body: PolicyBody, who: Sees, parts: Parts) -> VerdictShape:
-    """Lists everything that is wrong with a policy file; changes nothing."""
-    try:
-        parts.registrar.import_policy(who.person.org, body.toml, who.person.login, check_only=True)
-    except PolicyFaults as error:
-        return VerdictShape(ok=False, faults=[FaultShape(path=path, reason=reason) for path, reason in error.faults])
-    return VerdictShape(ok=True, faults=[])
-
-
-@router.post("/policies/import")
-def import_policy(body: PolicyBody, who: WritesPolicies, parts: Parts) -> SavedShape:
-    """Saves a policy file as the policy's next version; alerts that are open keep the version they began with."""
-    return SavedShape(**parts.registrar.import_policy(who.person.org, body.toml, who.person.login))
 
 
 class EvidenceShape(BaseModel):

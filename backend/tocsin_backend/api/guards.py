@@ -12,6 +12,10 @@ BODY_MAX_BY_PATH = {
     "/api/v1/gateway/beats": 4 * 1024 * 1024,
     "/api/v1/policies/import": 256 * 1024,
     "/api/v1/policies/validate": 256 * 1024,
+    "/api/v1/calendars/import": 256 * 1024,
+    "/api/v1/calendars/validate": 256 * 1024,
+    "/api/v1/rosters/import": 256 * 1024,
+    "/api/v1/rosters/validate": 256 * 1024,
 }
 _API_HEADERS = (
     (b"cache-control", b"no-store"),

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from tocsin_backend.commands import OK, REFUSED, Adder, columns, opened, registrar, say
-from tocsin_backend.enrolment import PolicyFaults
 from tocsin_backend.errors import Invalid, NotFound
+from tocsin_backend.plans import DocumentFaults
 from tocsin_backend.settings import Settings
 from tocsin_backend.store import policies as policies_store
 
@@ -22,7 +22,7 @@ def policy_import(args: argparse.Namespace, settings: Settings) -> int:
     try:
         with registrar(settings) as desk:
             found = desk.import_policy(args.org, source, getpass.getuser(), check_only=args.check)
-    except PolicyFaults as error:
+    except DocumentFaults as error:
         count = len(error.faults)
         if args.json:
             faults = [{"path": path, "reason": reason} for path, reason in error.faults]

@@ -2,10 +2,20 @@
 
 RIGHTS: dict[str, frozenset[str]] = {
     "administrator": frozenset(
-        {"see", "answer", "close", "escalate", "write-policies", "write-contacts", "see-evidence"}
+        {
+            "see",
+            "answer",
+            "close",
+            "escalate",
+            "write-policies",
+            "write-contacts",
+            "see-evidence",
+            "see-plans",
+            "see-readiness",
+        }
     ),
-    "supervisor": frozenset({"see", "answer", "close", "escalate"}),
-    "technician": frozenset({"see", "answer-technical", "close-technical", "see-evidence"}),
+    "supervisor": frozenset({"see", "answer", "close", "escalate", "see-plans", "see-readiness"}),
+    "technician": frozenset({"see", "answer-technical", "close-technical", "see-evidence", "see-readiness"}),
     "observer": frozenset({"see"}),
 }
 ROLES = tuple(RIGHTS)

@@ -4,27 +4,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from tocsin_backend.store.tables import ContactMethod, Person, Policy, PolicyVersion
+from tocsin_backend.store.tables import Policy, PolicyVersion
 
 _policy = Policy.__table__  # type: ignore[attr-defined]
 _version = PolicyVersion.__table__  # type: ignore[attr-defined]
-_person = Person.__table__  # type: ignore[attr-defined]
-_method = ContactMethod.__table__  # type: ignore[attr-defined]
-
-
-def reachable_people(conn: Connection, org: str) -> dict[str, tuple[str, frozenset[str]]]:
-    """login -> (role, channels that reach the person), of everybody active: what policies.parse asks for."""
-    found: dict[str, tuple[str, set[str]]] = {}
-    query = (
-        select(_person.c.login, _person.c.role, _method.c.channel)
-        .outerjoin(_method, (_method.c.person_id == _person.c.id) & _method.c.disabled_ms.is_(None))
-        .where(_person.c.org == org, _person.c.active.is_(True))
-    )
-    for login, role, channel in conn.execute(query):
-        channels = found.setdefault(login, (role, set()))[1]
-        if channel is not None:
-            channels.add(channel)
-    return {login: (role, frozenset(channels)) for login, (role, channels) in found.items()}
 
 
 def current(conn: Connection, org: str, policy: str) -> dict[str, Any] | None:
@@ -73,3 +56,17 @@ def save(conn: Connection, *, org: str, policy: str, title: str, body: str, sour
         )
     )
     return version
+
+
+def versions(conn: Connection, org: str, policy: str) -> list[dict[str, Any]]:
+    """Every version of a policy, the newest first, as in `current`; the title is the newest."""
+    query = (
+        select(
+            _policy.c.org, _policy.c.id, _policy.c.title, _version.c.version, _version.c.body, _version.c.source,
+            _version.c.created_ms, _version.c.created_by,
+        )
+        .join(_version, (_version.c.org == _policy.c.org) & (_version.c.policy == _policy.c.id))
+        .where(_policy.c.org == org, _policy.c.id == policy)
+        .order_by(_version.c.version.desc())
+    )  # fmt: skip
+    return [dict(row) for row in conn.execute(query).mappings()]
