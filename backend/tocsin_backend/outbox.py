@@ -198,7 +198,7 @@ class Outbox:
         for each in changes.dispatches:
             if each.id in known:
                 changed.append(each)
-                if each.kind == dispatches.LAMP and each.status not in dispatches.OPEN:
+                if each.kind in dispatches.ORDERS and each.status not in dispatches.OPEN:
                     downlink.withdraw(conn, each.id)
                 if each.status == dispatches.CANCELLED:
                     heard.cancelled.add(each.id)
