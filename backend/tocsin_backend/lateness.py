@@ -52,6 +52,7 @@ class Lateness:
         self._late_orgs: dict[str, tuple[str, int]] = {}  # organisation -> the worst that is to be said: timer, ms
         self._late_alerts: dict[str, tuple[str, int]] = {}  # alert -> the same, until its organisation is known
         self._alarms: dict[str, Alarm] = {}  # by organisation
+        self._silence_said: dict[str, int] = {}  # organisation -> when it was told of a silent engine
         self._over = 0  # late timers of all engines when the alarms were last looked at
 
     def begin(self, conn: Connection) -> None:
@@ -137,6 +138,27 @@ class Lateness:
                     self._outbox.cleared(conn, org, "", "", SUBJECT, now_ms)
                     del alarms[org]
         return alarms, over
+
+    def silence(self, database: Database, org: str, gateway: str, silent_ms: int) -> None:
+        """A gateway saw our engine hang for so long, and it is back: said once in ten minutes an organisation.
+
+        A silence that our own start explains is only logged. Raises Unavailable.
+        """
+        now_ms = self._now_ms()
+        log.warning("the gateway %s of %s saw the engine silent for %d ms", gateway, org, silent_ms)
+        with self._lock:
+            is_restart = now_ms - silent_ms < self._started_ms + lateness.SILENCE_SETTLES_MS
+            said_ms = self._silence_said.get(org)
+            if is_restart or (said_ms is not None and now_ms - said_ms < lateness.QUIET_MS):
+                return
+            self._silence_said[org] = now_ms
+
+        def job(conn: Connection) -> None:
+            subject = lateness.SILENCE_SUBJECT
+            self._outbox.technical(conn, org, "", "", subject, now_ms, gateway=gateway, silent_ms=silent_ms)
+            self._outbox.cleared(conn, org, "", "", subject, now_ms)
+
+        database.write(job, Priority.ENGINE).result()
 
     def figures(self) -> Mapping[str, Served]:
         """What this process served, by timer."""

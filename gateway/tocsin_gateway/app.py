@@ -14,11 +14,12 @@ from typing import Any
 
 from tocsin_gateway import forwarding, mqtt_link, spool
 from tocsin_gateway.beats import Beats
-from tocsin_gateway.clock import epoch_ms
+from tocsin_gateway.clock import epoch_ms, steady_ms
 from tocsin_gateway.connection import Connection
 from tocsin_gateway.downlink import Downlink
 from tocsin_gateway.faults import Counts, Faults
 from tocsin_gateway.forwarding import ALERT, LANE_NAMES, LANES, Arrival, lane_of
+from tocsin_gateway.heartbeat import SILENT, Heartbeat
 from tocsin_gateway.intake import Intake, start
 from tocsin_gateway.mqtt_link import Link
 from tocsin_gateway.settings import Credentials, Settings
@@ -61,8 +62,9 @@ class App:
         self.beats = Beats(
             org, settings.beat_period_ms, self._connection(), self._publish_beat_ack, self._beats_pass, self.counts
         )
+        self.heartbeat = Heartbeat(steady_ms())
         self.downlink = Downlink(
-            org, self._connection(), self._connection(), self._publish_then, self.faults, self.counts
+            org, self._connection(), self._connection(), self._publish_then, self.faults, self.counts, self.heartbeat
         )
         self.link = self._make_link()
         self.status = Status(settings.status_host, settings.status_port, self.describe)
@@ -85,6 +87,7 @@ class App:
     def wait(self) -> bool:
         """Watch over the threads until `stop`; False when one that cannot be replaced has died."""
         while not self._stopped.wait(WATCH_EVERY_S):
+            self._watch_engine()
             if not self.link.is_healthy():
                 self.counts.add("links_replaced")
                 log.error("the broker's thread is dead or stuck: a new one takes its place")
@@ -97,6 +100,20 @@ class App:
                     log.critical("the thread %s has died; leaving, so that whoever watches starts us anew", thread.name)
                     return False
         return True
+
+    def _watch_engine(self) -> None:
+        now_ms = steady_ms()
+        if not self.heartbeat.look(now_ms):
+            return
+        if self.heartbeat.state == SILENT:
+            self.faults.begin("engine", "the backend's engine is silent: alerts may not be escalated")
+            self.link.say_engine(SILENT)
+            return
+        self.faults.end("engine")
+        self.link.say_engine("")
+        silent_ms = self.heartbeat.end(now_ms)
+        if silent_ms:
+            self.downlink.tell_silence(silent_ms)
 
     def request_stop(self) -> None:
         """Have `wait` return; safe in a signal handler."""
@@ -126,6 +143,7 @@ class App:
             "gateway": self._credentials.gateway,
             "faults": self.faults.now(),
             "broker": "ready" if self.link.ready else "away",
+            "engine": {"state": self.heartbeat.state, "beat_age_ms": self.heartbeat.age_ms(steady_ms())},
             "storage": self.intake.storage,
             "waiting_for_disk": self.intake.unheld(),
             "uplink": {LANE_NAMES[lane]: uplink.state() for lane, uplink in self.uplinks.items()},
@@ -183,8 +201,8 @@ class App:
     def _publish_beat_ack(self, topic: str, frame: bytes) -> None:
         self.link.publish(topic, frame, qos=0)
 
-    def _publish_then(self, topic: str, frame: bytes, then: Callable[[], None]) -> None:
-        self.link.publish(topic, frame, then=then)
+    def _publish_then(self, topic: str, frame: bytes, then: Callable[[], None], until_ms: int) -> None:
+        self.link.publish(topic, frame, then=then, until_ms=until_ms)
 
     def _beats_pass(self) -> bool:
         return forwarding.beats_pass(self.intake.storage)
@@ -194,6 +212,8 @@ class App:
 
     def _make_link(self) -> Link:
         who = self._credentials
-        return mqtt_link.Link(
+        link = mqtt_link.Link(
             who.broker, who.org, who.gateway, self.take_in, self.intake.lost_session, self.faults, self.counts
         )
+        link.engine = SILENT if self.heartbeat.state == SILENT else ""
+        return link

@@ -16,6 +16,7 @@ from tocsin_gateway import forwarding
 from tocsin_gateway.clock import steady_ms
 from tocsin_gateway.connection import Connection, NotHttp, TooSlow, Unreachable
 from tocsin_gateway.faults import Counts, Faults
+from tocsin_gateway.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,14 @@ class Downlink:
     """Two threads: `run` reads the stream and publishes, `run_acks` tells the backend what the broker has taken."""
 
     def __init__(
-        self, org: str, stream: Connection, acks: Connection, publish: Publish, faults: Faults, counts: Counts
+        self,
+        org: str,
+        stream: Connection,
+        acks: Connection,
+        publish: Publish,
+        faults: Faults,
+        counts: Counts,
+        heartbeat: Heartbeat,
     ) -> None:
         self._org = org
         self._stream = stream
@@ -78,8 +86,10 @@ class Downlink:
         self._publish = publish
         self._faults = faults
         self._counts = counts
+        self._heartbeat = heartbeat
         self._lock = threading.Condition()
         self._window = Window(0)
+        self._silent_ms = 0
         self._moved: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._random = random.Random()  # noqa: S311 (spreads retries; guards nothing)
         self._stop = threading.Event()
@@ -92,6 +102,11 @@ class Downlink:
             self._lock.notify_all()
         self._stream.interrupt()
         self._acks.interrupt()
+
+    def tell_silence(self, silent_ms: int) -> None:
+        """Tell the backend, with the next acknowledgement, that its engine was silent for so long."""
+        self._silent_ms = silent_ms
+        self._moved.put(self._window.upto)
 
     def restart(self) -> None:
         """Read the stream again from the last row that is sure."""
@@ -132,8 +147,12 @@ class Downlink:
             except queue.Empty:
                 pass
             try:
-                answer = self._acks.post(f"{PATH}/ack", b'{"upto":%d}' % upto, ACK_WITHIN_MS)
+                silent_ms = self._silent_ms
+                more = b',"engine_silent_ms":%d' % silent_ms if silent_ms else b""
+                answer = self._acks.post(f"{PATH}/ack", b'{"upto":%d%s}' % (upto, more), ACK_WITHIN_MS)
                 attempt = 0 if answer.status == 200 else attempt + 1
+                if answer.status == 200 and silent_ms == self._silent_ms:
+                    self._silent_ms = 0
             except (Unreachable, TooSlow, NotHttp):
                 attempt += 1
         self._acks.close()
@@ -146,6 +165,9 @@ class Downlink:
         try:
             row = json.loads(line)
             if "alive" in row:
+                age_ms = row.get("engine_age_ms", 0)  # a backend of an older version says nothing of its engine
+                if type(age_ms) is int:
+                    self._heartbeat.heard(age_ms, steady_ms())
                 return
             identity, topic, ttl_ms = row["id"], row["topic"], row.get("ttl_ms")
             frame = binascii.a2b_base64(row["frame"], strict_mode=True)

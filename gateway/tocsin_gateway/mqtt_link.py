@@ -66,9 +66,10 @@ def client_id(user: str, password: str) -> str:
     return f"tocsin-gateway-{hashlib.sha256(f'client id {user} {password}'.encode()).hexdigest()[:16]}"
 
 
-def state_message(state: str, now_ms: int) -> bytes:
-    """The gateway's own retained state, `ready` or `lost`; it is not signed."""
-    return json.dumps({"v": MINOR, "st": state, "t": now_ms // 1000}, separators=(",", ":")).encode()
+def state_message(state: str, now_ms: int, engine: str = "") -> bytes:
+    """The gateway's own retained state, `ready` or `lost`; it is not signed. `engine`: "" while it is well."""
+    document = {"v": MINOR, "st": state, "t": now_ms // 1000} | ({"eng": engine} if engine else {})
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 class Link:
@@ -97,7 +98,9 @@ class Link:
         self._connected_ms = 0
         self._asked: dict[int, list[str]] = {}  # SUBSCRIBE packet id -> channels
         self._missing: set[str] = set()  # channels not granted yet
-        self._outgoing: deque[tuple[str, bytes, int, Callable[[], None] | None]] = deque()
+        self._outgoing: deque[tuple[str, bytes, int, Callable[[], None] | None, int]] = deque()
+        self._state_due = False  # whether the retained state changed while connected
+        self.engine = ""  # what the retained state says of the backend's engine: "" or "silent"
         self._callbacks: dict[int, Callable[[], None]] = {}  # packet id -> after the PUBACK; the link's thread only
         self._closing = threading.Event()
         self.turned_ms = steady_ms()
@@ -123,9 +126,12 @@ class Link:
                 self._client.ack(mid, 1)
         self._wake()
 
-    def publish(self, topic: str, frame: bytes, qos: int = 1, then: Callable[[], None] | None = None) -> None:
+    def publish(
+        self, topic: str, frame: bytes, qos: int = 1, then: Callable[[], None] | None = None, until_ms: int = 0
+    ) -> None:
         """Publish from any thread; `then` is called from the link's after the PUBACK. Without a connection WAITING_MAX
-        of them are kept at QoS 1, and those at QoS 0 are dropped.
+        of them are kept at QoS 1, and those at QoS 0 are dropped. A command that still waits for the broker after
+        `until_ms` (of steady_ms) is dropped, and `then` called all the same: late is worse than never.
 
         The link's thread alone speaks to paho about it: paho calls `on_publish` with its own lock held, and a lock of
         ours around its `publish` would meet that one the other way round.
@@ -134,7 +140,13 @@ class Link:
         if len(self._outgoing) >= room:
             self._counts.add("publishes_dropped")
             return
-        self._outgoing.append((topic, frame, qos, then))
+        self._outgoing.append((topic, frame, qos, then, until_ms))
+        self._wake()
+
+    def say_engine(self, engine: str) -> None:
+        """Have the retained state say so, now if there is a connection, and after each new one."""
+        self.engine = engine
+        self._state_due = True
         self._wake()
 
     def stop(self, *, say_lost: bool = True) -> None:
@@ -244,8 +256,17 @@ class Link:
                     return
 
     def _publish_waiting(self) -> None:
+        if self.ready and self._state_due:
+            self._state_due = False
+            state = state_message("ready", epoch_ms(), self.engine)
+            self._client.publish(self._state_topic, state, 1, retain=True)
         while self._session and self._outgoing:
-            topic, frame, qos, then = self._outgoing.popleft()
+            topic, frame, qos, then, until_ms = self._outgoing.popleft()
+            if until_ms and steady_ms() > until_ms:
+                self._counts.add("commands_expired")
+                if then is not None:
+                    then()
+                continue
             info = self._client.publish(topic, frame, qos)
             if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
                 self._counts.add("publishes_dropped")
@@ -312,7 +333,7 @@ class Link:
             self.ready = True
             self._faults.end("broker")
             self._faults.end("subscription")
-            client.publish(self._state_topic, state_message("ready", epoch_ms()), 1, retain=True)
+            client.publish(self._state_topic, state_message("ready", epoch_ms(), self.engine), 1, retain=True)
             log.info("listening to %s on %s:%d", self._org, self._broker.host, self._broker.port)
 
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:

@@ -166,3 +166,20 @@ def test_without_a_database_nothing_is_lost_and_the_lateness_is_said_afterwards(
     lateness.flush(rig.database)
     assert stored(rig) == {"device": (2, 1, 4_000)}
     assert len(lateness_alerts(rig)) == 1
+
+
+def test_a_gateway_that_saw_the_engine_hang_is_heard_once_in_ten_minutes(rig: Rig) -> None:
+    def told() -> list[Any]:
+        return rig.sql("SELECT presses, condition FROM alert WHERE subject='engine-silent'")
+
+    rig.database.write(rig.engine._resume).result()
+    rig.clock.now += 20_000
+    rig.engine.lateness.silence(rig.database, ORG, "gw-1", 18_000)
+    assert told() == [], "the silence began with our own start"
+    rig.clock.now += 3_600_000
+    for gateway in ("gw-1", "gw-2"):
+        rig.engine.lateness.silence(rig.database, ORG, gateway, 18_000)
+    assert told() == [(1, "cleared")]
+    rig.clock.now += 600_000
+    rig.engine.lateness.silence(rig.database, ORG, "gw-1", 30_000)
+    assert told() == [(2, "cleared")]

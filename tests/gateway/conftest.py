@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from tocsin_backend import brokers
 from tocsin_backend.brokers import Login
+from tocsin_gateway.app import App
+from tocsin_gateway.settings import read_credentials, read_settings
 from tocsin_sim.broker import MOSQUITTO, NATS, Broker
 from tocsin_sim.raw_mqtt import RawClient
 
@@ -87,6 +89,36 @@ def nats(tmp_path):
     """NATS, where it matters: many messages (Mosquitto saves all of them at each), or its redelivery."""
     with started_broker(tmp_path, NATS) as running:
         yield running
+
+
+@pytest.fixture
+def make_app(tmp_path, backend):
+    """make_app(broker, **settings) -> a running App in this process, stopped at the end."""
+    made = []
+
+    def make(broker, **settings):
+        path = write_credentials(tmp_path / "gateway.json", backend.url, broker.port)
+        environment = {
+            "TOCSIN_GATEWAY_CREDENTIALS": str(path),
+            "TOCSIN_GATEWAY_DATA": str(tmp_path / "spool"),
+            "TOCSIN_GATEWAY_STATUS_PORT": "0",
+            "TOCSIN_GATEWAY_BEAT_PERIOD_MS": "50",
+            **{f"TOCSIN_GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        read = read_settings(environment)
+        app = App(read, read_credentials(read))
+        watcher = threading.Thread(target=app.wait)
+        made.append((app, watcher))
+        app.start()
+        watcher.start()
+        wait_for(lambda: app.link.ready, 30, "listening")
+        return app
+
+    yield make
+    for app, watcher in made:
+        app.request_stop()
+        watcher.join(5)
+        app.stop()
 
 
 @contextlib.contextmanager

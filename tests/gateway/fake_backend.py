@@ -36,6 +36,8 @@ class FakeBackend:
         self.first_at = {}
         self.downlink = []
         self.acked = 0
+        self.engine_age_ms = None  # None: a backend that says nothing of its engine
+        self.silences = []  # what was told of a silent engine, ms
         self.streams = []
         self.faults = []
         self.refuse = {}
@@ -143,6 +145,8 @@ class FakeBackend:
                 if not self.acked <= document["upto"] <= len(self.downlink):
                     self.faults.append(f"ack {document} after {self.acked}")
                 self.acked = max(self.acked, document["upto"])
+                if "engine_silent_ms" in document:
+                    self.silences.append(document["engine_silent_ms"])
                 self.lock.notify_all()
             answer = {}
         else:
@@ -210,7 +214,7 @@ class FakeBackend:
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
-        self._chunk(handler, {"alive": int(time.time() * 1000)})
+        self._chunk(handler, self._alive())
         while not self.closed:
             with self.lock:
                 self.lock.wait_for(lambda known=after: self.closed or len(self.downlink) > known, 1.0)
@@ -219,7 +223,11 @@ class FakeBackend:
                 self._chunk(handler, row)
                 after = row["id"]
             if not rows:
-                self._chunk(handler, {"alive": int(time.time() * 1000)})
+                self._chunk(handler, self._alive())
+
+    def _alive(self):
+        age = {} if self.engine_age_ms is None else {"engine_age_ms": self.engine_age_ms}
+        return {"alive": int(time.time() * 1000)} | age
 
     def _chunk(self, handler, row):
         line = json.dumps(row).encode() + b"\n"

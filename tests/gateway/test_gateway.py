@@ -10,45 +10,13 @@ import threading
 import time
 
 import pytest
-from conftest import ACK, ALERT, BEAT, EVENT, OTHER_POST, POST, STATE, WATCH, wait_for, write_credentials
+from conftest import ACK, ALERT, BEAT, EVENT, OTHER_POST, POST, STATE, WATCH, wait_for
 from fake_backend import reply
 from tocsin_gateway import beats, forwarding, mqtt_link, uplink
 from tocsin_gateway import intake as intake_module
-from tocsin_gateway.app import App
-from tocsin_gateway.settings import read_credentials, read_settings
 from tocsin_wire.limits import MAX_RECEIVED
 
 pytestmark = pytest.mark.chain
-
-
-@pytest.fixture
-def make_app(tmp_path, backend):
-    """make_app(broker, **settings) -> a running App in this process, stopped at the end."""
-    made = []
-
-    def make(broker, **settings):
-        path = write_credentials(tmp_path / "gateway.json", backend.url, broker.port)
-        environment = {
-            "TOCSIN_GATEWAY_CREDENTIALS": str(path),
-            "TOCSIN_GATEWAY_DATA": str(tmp_path / "spool"),
-            "TOCSIN_GATEWAY_STATUS_PORT": "0",
-            "TOCSIN_GATEWAY_BEAT_PERIOD_MS": "50",
-            **{f"TOCSIN_GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
-        }
-        read = read_settings(environment)
-        app = App(read, read_credentials(read))
-        watcher = threading.Thread(target=app.wait)
-        made.append((app, watcher))
-        app.start()
-        watcher.start()
-        wait_for(lambda: app.link.ready, 30, "listening")
-        return app
-
-    yield make
-    for app, watcher in made:
-        app.request_stop()
-        watcher.join(5)
-        app.stop()
 
 
 def statuses(*answers):

@@ -98,20 +98,21 @@ class Gateways:
         parts, woken = self._parts, asyncio.Event()
         self._waiting.setdefault((org, gateway), set()).add(woken)
         try:
-            yield _alive(parts.now_ms())
+            yield _alive(parts)
             while not parts.stopping.is_set():
                 woken.clear()
                 rows = await asyncio.to_thread(self._read, org, gateway, after)
                 if rows:
                     after = rows[-1].id
                     yield b"".join(_line(row, parts.now_ms()) for row in rows)
+                    yield _alive(parts)  # however many rows keep the stream from falling quiet
                 if len(rows) == DOWNLINK_BATCH:
                     continue
                 try:
                     await asyncio.wait_for(woken.wait(), ALIVE_S)
                 except TimeoutError:
                     await self.who(request)
-                    yield _alive(parts.now_ms())
+                    yield _alive(parts)
         except ApiError:
             return  # revoked: the next request is told why
         finally:
@@ -145,8 +146,9 @@ def _line(row: store.Frame, now_ms: int) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
-def _alive(now_ms: int) -> bytes:
-    return b'{"alive":%d}\n' % now_ms
+def _alive(parts: Services) -> bytes:
+    """That we live, and how long ago the engine came by: the gateway watches it from outside."""
+    return b'{"alive":%d,"engine_age_ms":%d}\n' % (parts.now_ms(), max(0, parts.engine.heartbeat_age_ms()))
 
 
 def _gateways(request: Request) -> Gateways:
@@ -218,6 +220,9 @@ async def downlink_ack(request: Request) -> Response:
     if not isinstance(upto, int) or not _count(upto):
         raise ApiError(422, "invalid", 'the body must be {"upto": ID}')
     await settled(parts.database.write(lambda conn: store.acknowledge(conn, org, gateway, upto), Priority.ENGINE))
+    silent_ms = document.get("engine_silent_ms")
+    if isinstance(silent_ms, int) and _count(silent_ms):
+        await asyncio.to_thread(parts.engine.lateness.silence, parts.database, org, gateway, silent_ms)
     return _json({"upto": upto})
 
 

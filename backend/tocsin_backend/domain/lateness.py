@@ -18,6 +18,8 @@ TIMERS: Final = (ALERT, DISPATCH, LEASE, DEVICE, WINDOW, PROBE)
 AFTER_RESTART: Final = "-restart"  # added to the timer's name where the instant passed while no engine ran
 
 SUBJECT: Final = "lateness"  # of the technical alert, about no device
+SILENCE_SUBJECT: Final = "engine-silent"  # a gateway saw the engine hang
+SILENCE_SETTLES_MS: Final = 5_000  # a silence that began this soon after our start belongs to the restart
 LIMIT_MS: Final = 2_000  # later than this is a technical alert (DESIGN P4: a step leaves within 1 s of its instant)
 QUIET_MS: Final = 600_000  # without a late timer before the alert is cleared
 SAID_AGAIN_MS: Final = 60_000  # the open alert counts lateness once in this span, however many timers are late
