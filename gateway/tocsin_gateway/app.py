@@ -23,6 +23,7 @@ from tocsin_gateway.heartbeat import SILENT, Heartbeat
 from tocsin_gateway.intake import Intake, start
 from tocsin_gateway.mqtt_link import Link
 from tocsin_gateway.settings import Credentials, Settings
+from tocsin_gateway.short_messages import ShortMessages
 from tocsin_gateway.status import Status
 from tocsin_gateway.uplink import Uplink
 
@@ -63,9 +64,11 @@ class App:
             org, settings.beat_period_ms, self._connection(), self._publish_beat_ack, self._beats_pass, self.counts
         )
         self.heartbeat = Heartbeat(steady_ms())
+        self.short_messages = ShortMessages(None, self._connection(), self.counts)
         self.downlink = Downlink(
-            org, self._connection(), self._connection(), self._publish_then, self.faults, self.counts, self.heartbeat
-        )
+            org, self._connection(), self._connection(), self._publish_then, self.faults, self.counts, self.heartbeat,
+            self.short_messages,
+        )  # fmt: skip
         self.link = self._make_link()
         self.status = Status(settings.status_host, settings.status_port, self.describe)
         self._threads: list[threading.Thread] = []
@@ -78,6 +81,8 @@ class App:
         self._threads.append(start(self.beats.run, "beats"))
         self._threads.append(start(self.downlink.run, "downlink"))
         self._threads.append(start(self.downlink.run_acks, "downlink-acks"))
+        self._threads.append(start(self.short_messages.run, "short-messages"))
+        self._threads.append(start(self.short_messages.run_reports, "sms-reports"))
         self.status.start()
         self.link.start()
         log.info(
@@ -127,6 +132,7 @@ class App:
             uplink.stop()
         self.beats.stop()
         self.downlink.stop()
+        self.short_messages.stop()
         self.intake.stop()
         for thread in self._threads:
             thread.join(3.0)

@@ -17,6 +17,7 @@ from tocsin_gateway.clock import steady_ms
 from tocsin_gateway.connection import Connection, NotHttp, TooSlow, Unreachable
 from tocsin_gateway.faults import Counts, Faults
 from tocsin_gateway.heartbeat import Heartbeat
+from tocsin_gateway.short_messages import ShortMessages
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,9 @@ class Downlink:
         faults: Faults,
         counts: Counts,
         heartbeat: Heartbeat,
+        short_messages: ShortMessages,
     ) -> None:
+        self._short_messages = short_messages
         self._org = org
         self._stream = stream
         self._acks = acks
@@ -169,6 +172,9 @@ class Downlink:
                 if type(age_ms) is int:
                     self._heartbeat.heard(age_ms, steady_ms())
                 return
+            if "topic" not in row and "frame" not in row:
+                self._take_other(row)
+                return
             identity, topic, ttl_ms = row["id"], row["topic"], row.get("ttl_ms")
             frame = binascii.a2b_base64(row["frame"], strict_mode=True)
             if type(identity) is not int or not isinstance(topic, str):
@@ -194,6 +200,26 @@ class Downlink:
             return
         self._counts.add("downlink")
         self._publish(topic, frame, lambda: self._taken(identity), until_ms)
+
+    def _take_other(self, row: dict[str, object]) -> None:
+        """An item that is no frame: {"id": 41, "sms": {…}}, or {"id": 41, kind: {…}} of a kind that we do not know.
+
+        Raises TypeError, KeyError for what is neither.
+        """
+        identity = row["id"]
+        kinds = sorted(set(row) - {"id"})
+        if type(identity) is not int or len(kinds) != 1 or not isinstance(row[kinds[0]], dict):
+            raise TypeError
+        with self._lock:
+            if not self._window.sent(identity):
+                return
+        if kinds == ["sms"]:
+            self._counts.add("downlink_sms")
+            self._short_messages.take(row["sms"])
+        else:
+            self._counts.add("downlink_unknown")
+            self._short_messages.refuse(row[kinds[0]])
+        self._taken(identity)
 
     def _taken(self, identity: int) -> None:
         """The broker has this row. Called from its thread."""
