@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from postgres_server import PostgresMissing, PostgresServer
+from postgres_server import PostgresMissing, PostgresServer, fresh_databases
 
 # A run in a shell's background inherits an ignored Ctrl-C, and so would every program under test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -67,29 +67,6 @@ def both_databases(request: pytest.FixtureRequest) -> str:
 def database_kind(request: pytest.FixtureRequest) -> str:
     """The kind of database that a test runs on."""
     return str(request.param)
-
-
-def fresh_databases(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Callable[[], str]]:
-    """Yields a maker of migrated databases of this kind, and drops them at the end."""
-    from tocsin_backend.store.database import Database
-
-    made: list[str] = []
-
-    def one_more() -> str:
-        if kind == "sqlite":
-            made.append(f"sqlite:///{folder / f'tocsin-{len(made)}.db'}")
-            fresh = Database(made[-1])
-            fresh.migrate()
-            fresh.close()
-        else:
-            template = request.getfixturevalue("postgres_template")
-            made.append(request.getfixturevalue("postgres").create(template))
-        return made[-1]
-
-    yield one_more
-    if kind == "postgresql":
-        for url in made:
-            request.getfixturevalue("postgres").drop(url)
 
 
 @pytest.fixture

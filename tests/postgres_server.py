@@ -20,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -160,3 +162,26 @@ class PostgresServer:
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.conninfo("postgres"), autocommit=True) as conn:
             conn.execute(statement)
+
+
+def fresh_databases(request: Any, kind: str, folder: Path) -> Iterator[Callable[[], str]]:
+    """Yields a maker of migrated databases of this kind, and drops them at the end."""
+    from tocsin_backend.store.database import Database
+
+    made: list[str] = []
+
+    def one_more() -> str:
+        if kind == "sqlite":
+            made.append(f"sqlite:///{folder / f'tocsin-{len(made)}.db'}")
+            fresh = Database(made[-1])
+            fresh.migrate()
+            fresh.close()
+        else:
+            template = request.getfixturevalue("postgres_template")
+            made.append(request.getfixturevalue("postgres").create(template))
+        return made[-1]
+
+    yield one_more
+    if kind == "postgresql":
+        for url in made:
+            request.getfixturevalue("postgres").drop(url)

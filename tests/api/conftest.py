@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from postgres_server import fresh_databases
 from tocsin_backend.app import create_app, listen, server
 from tocsin_backend.domain.rights import ROLES
 from tocsin_backend.enrolment import SiteDetails, write_private
@@ -20,11 +21,12 @@ ORGS = ("demo", "other")
 class House:
     """The backend, its credentials, and the few things a test does with them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str = "") -> None:
         self.folder = folder
         write_private(folder / "secret", "0123456789abcdef" * 4)
         environment = {
             "TOCSIN_DATA": str(folder),
+            "TOCSIN_DATABASE_URL": database_url,
             "TOCSIN_METRICS_NETWORKS": "127.0.0.1/32",
             "TOCSIN_BROKER_KIND": "none",
             "TOCSIN_PORT": "0",
@@ -126,11 +128,14 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    house = House(tmp_path_factory.mktemp("house"))
-    house.start()
-    yield house
-    house.stop()
+def house(request, tmp_path_factory, both_databases):
+    """Every test that asks for it runs on SQLite, then on PostgreSQL."""
+    folder = tmp_path_factory.mktemp("house")
+    for new_database in fresh_databases(request, both_databases, folder):
+        house = House(folder, new_database())
+        house.start()
+        yield house
+        house.stop()
 
 
 @pytest.fixture
