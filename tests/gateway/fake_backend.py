@@ -36,6 +36,7 @@ class FakeBackend:
         self.first_at = {}
         self.downlink = []
         self.acked = 0
+        self.sms_reports = []
         self.engine_age_ms = None  # None: a backend that says nothing of its engine
         self.silences = []  # what was told of a silent engine, ms
         self.streams = []
@@ -116,6 +117,12 @@ class FakeBackend:
             )
             self.lock.notify_all()
 
+    def send_item(self, **item):
+        """A downlink row that is no frame."""
+        with self.lock:
+            self.downlink.append({"id": len(self.downlink) + 1, **item})
+            self.lock.notify_all()
+
     # In the server's threads.
 
     def _fault(self, text):
@@ -149,6 +156,14 @@ class FakeBackend:
                     self.silences.append(document["engine_silent_ms"])
                 self.lock.notify_all()
             answer = {}
+        elif handler.path == "/api/v1/gateway/sms/reports":
+            with self.lock:
+                for row in document["reports"]:
+                    if set(row) != {"id", "r", "error"}:
+                        self.faults.append(f"report {row}")
+                self.sms_reports += document["reports"]
+                self.lock.notify_all()
+            answer = {"heard": len(document["reports"])}
         else:
             self._fault(f"POST {handler.path}")
             answer = {}
