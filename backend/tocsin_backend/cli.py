@@ -15,7 +15,9 @@ from tocsin_backend.commands import (
     REFUSED,
     STOPPED,
     Adder,
+    alarms,
     alerts,
+    centres,
     devices,
     gateways,
     installation,
@@ -25,12 +27,27 @@ from tocsin_backend.commands import (
     policies,
     sites,
     traffic,
+    watchdog,
 )
 from tocsin_backend.errors import Misconfigured, TocsinError, Unavailable
 from tocsin_backend.settings import read_settings
 
 # In the order of `tocsin --help`.
-NOUNS = (installation, organisations, sites, devices, gateways, people, policies, alerts, lateness, traffic)
+NOUNS = (
+    installation,
+    organisations,
+    sites,
+    devices,
+    gateways,
+    people,
+    policies,
+    alarms,
+    centres,
+    alerts,
+    lateness,
+    traffic,
+    watchdog,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
