@@ -1,6 +1,5 @@
 """Press here then: who would be told, by what, when? The real engine runs it, and nobody answers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,7 +7,9 @@ from . import alerts, dispatches
 from .dispatches import Dispatch
 from .escalation import apply
 from .events import Due, Press
+from .owed import owed
 from .people import Directory, Method, Person
+from .policies import load
 from .turn import Changes, Rows
 
 MAX_MINUTES: Final = 24 * 60
@@ -45,7 +46,7 @@ def dry_run(press: Press, directory: Directory, at_ms: int, minutes: int) -> Dry
     """What a press at `at_ms` leads to within `minutes` if every message is taken and nobody answers."""
     lines: list[Line] = []
     end_ms = at_ms + minutes * 60_000
-    methods = {method.id: method for person in directory.by_id.values() for method in person.methods}
+    contacts: dict[tuple[int, int], dict[int, tuple[Person, Method]]] = {}
     known: dict[str, Dispatch] = {}
     changes = apply(Rows(people=directory), press, at_ms)
     now_ms = at_ms
@@ -58,7 +59,12 @@ def dry_run(press: Press, directory: Directory, at_ms: int, minutes: int) -> Dry
             if each.status in dispatches.OPEN and each.next_ms is not None and each.next_ms < until_ms:
                 known[each.id] = replace(each, status=dispatches.DELIVERED, next_ms=None, delivered_ms=each.next_ms)
                 if each.kind in (dispatches.NOTIFY, dispatches.ACTUATE):
-                    lines.append(_told(each, directory.by_id, methods, at_ms))
+                    key = each.step, each.created_ms
+                    if key not in contacts:
+                        contacts[key] = _contacts(press, directory, *key)
+                    who = contacts[key].get(each.method_id, (None, None))
+                    place = each.next_ms - at_ms, each.pass_, each.step
+                    lines.append(Line(*place, "told", each.channel, each.target, *who))
         if alert.due_ms is None or alert.due_ms >= end_ms or len(lines) > MAX_LINES:
             break
         now_ms = alert.due_ms
@@ -73,11 +79,11 @@ def _said(changes: Changes, offset_ms: int) -> list[Line]:
     return [Line(offset_ms, alert.pass_, alert.step, each.what) for each in changes.entries if each.what in _SAID]
 
 
-def _told(dispatch: Dispatch, people: Mapping[int, Person], methods: Mapping[int, Method], at_ms: int) -> Line:
-    person = None if dispatch.person_id is None else people.get(dispatch.person_id)
-    offset_ms = (dispatch.next_ms or dispatch.created_ms) - at_ms
-    place = (offset_ms, dispatch.pass_, dispatch.step)
-    return Line(*place, "told", dispatch.channel, dispatch.target, person, methods.get(dispatch.method_id))
+def _contacts(press: Press, directory: Directory, step: int, at_ms: int) -> dict[int, tuple[Person, Method]]:
+    """By method, whom a step tells at an instant, as its targets mean them: external through a desk of rescuers."""
+    targets = load(press.frozen).steps[step].targets
+    people = [person for target in targets for person in owed(target, directory, at_ms)]
+    return {method.id: (person, method) for person in people for method in person.methods}
 
 
 def press_of(
