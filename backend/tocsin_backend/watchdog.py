@@ -85,7 +85,7 @@ class Teller:
 
 
 def _whom(line: str) -> tuple[str, str, str]:
-    """(channel, address, secret) of one line. Raises BadAddress, whose text does not hold the line: it may be secret."""
+    """(channel, address, secret) of one line. Raises BadAddress, whose text leaves the line out: it may be secret."""
     address, _, secret = line.partition(" ")
     if address.startswith("mailto:"):
         return contacts.EMAIL, contacts.checked(contacts.EMAIL, address.removeprefix("mailto:")), ""
