@@ -1,0 +1,129 @@
+"""Short messages through a gateway's modem: the row that goes down, the word that comes back, and silence."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from backend_rig import ORG, Rig, steps, who
+from tocsin_backend.answering import Answering
+from tocsin_backend.channels import Outgoing
+from tocsin_backend.channels.sms import Sms
+from tocsin_backend.domain.dispatches import Outcome
+from tocsin_backend.domain.notices import Message
+from tocsin_backend.domain.replies import Replies
+from tocsin_backend.modems import Modems
+from tocsin_backend.store import downlink
+
+PHONE = "+33612345678"
+
+
+def outgoing(identity: str = "d-1", org: str = ORG) -> Outgoing:
+    return Outgoing(identity, "a-1", "sms", PHONE, "", 0, Message("Appel", "Appel\nété", {}), org)
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def rows(rig: Rig) -> list[dict]:
+    with rig.database.read() as conn:
+        return [json.loads(each.frame) for each in downlink.after(conn, ORG, "gw-1", 0)]
+
+
+class Try:
+    """One message under way in a thread of its own."""
+
+    def __init__(self, channel: Sms, message: Outgoing) -> None:
+        self.outcome: Outcome | None = None
+        self.thread = threading.Thread(target=self._run, args=(channel, message))
+        self.thread.start()
+
+    def _run(self, channel: Sms, message: Outgoing) -> None:
+        self.outcome = channel.send(message)
+
+    def end(self) -> Outcome | None:
+        self.thread.join(20)
+        return self.outcome
+
+
+@pytest.fixture
+def modems(rig: Rig) -> Modems:
+    rig.sql(f"UPDATE organisation SET sms_route='gateway:gw-1' WHERE id='{ORG}'")
+    return Modems(rig.database, rig.clock.now_ms, wait_ms=20_000)
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "outcome"),
+    [
+        ("accepted", "", Outcome(True, provider_id="gateway:gw-1")),
+        ("delivered", "", Outcome(True, provider_id="gateway:gw-1", confirmed="delivered")),
+        ("refused", "no network", Outcome(False, error="the gateway gw-1 refused: no network")),
+        ("expired", "", Outcome(False, error="the gateway gw-1 was too late")),
+        ("no-modem", "", Outcome(False, permanent=True, error="the gateway gw-1 has no modem")),
+    ],
+)
+def test_the_first_word_is_the_outcome(rig: Rig, modems: Modems, word: str, error: str, outcome: Outcome) -> None:
+    attempt = Try(Sms(modems=modems), outgoing())
+    until(lambda: rows(rig))
+    assert rows(rig) == [{"id": "d-1", "to": PHONE, "text": "Appel\nété", "until_ms": rig.clock.now + 20_000}]
+    assert not modems.heard("other", "gw-1", "d-1", word, error)
+    assert not modems.heard(ORG, "gw-2", "d-1", word, error)
+    assert not modems.heard(ORG, "gw-1", "d-2", word, error)
+    assert modems.heard(ORG, "gw-1", "d-1", word, error)
+    assert not modems.heard(ORG, "gw-1", "d-1", "refused", "again")
+    assert attempt.end() == outcome
+    if not outcome.accepted:
+        assert rows(rig) == []  # an absent gateway sends nothing that is past
+
+
+def test_a_gateway_that_says_nothing_is_a_temporary_refusal(rig: Rig) -> None:
+    rig.sql(f"UPDATE organisation SET sms_route='gateway:gw-1' WHERE id='{ORG}'")
+    channel = Sms(modems=Modems(rig.database, rig.clock.now_ms, wait_ms=50))
+    assert channel.send(outgoing()) == Outcome(False, error="the gateway gw-1 did not say within 0 s")
+    assert rows(rig) == []
+
+
+def test_an_organisation_without_a_route_uses_the_provider(rig: Rig) -> None:
+    modems = Modems(rig.database, rig.clock.now_ms)
+    assert modems.gateway_of(ORG) is None
+    rig.sql(f"UPDATE organisation SET sms_route='gateway:gw-1' WHERE id='{ORG}'")
+    assert modems.gateway_of(ORG) is None  # believed for 30 s
+    rig.clock.now += 30_000
+    assert modems.gateway_of(ORG) == "gw-1"
+    assert modems.gateway_of("nobody") is None
+
+
+def test_when_the_server_stops_nobody_waits(rig: Rig, modems: Modems) -> None:
+    channel = Sms(modems=modems)
+    attempt = Try(channel, outgoing())
+    until(lambda: rows(rig))
+    channel.close()
+    outcome = attempt.end()
+    assert outcome is not None
+    assert (outcome.accepted, outcome.permanent) == (False, False)
+    assert not channel.send(outgoing("d-2")).accepted
+
+
+def test_a_later_delivery_is_recorded_once_and_proves_the_number(rig: Rig, modems: Modems) -> None:
+    person = rig.person("anne", sms=PHONE)
+    rig.policy(steps((600, [who("anne")])))
+    post = rig.post("bau-1", policy="plan")
+    post.press()
+    rig.run()
+    answering = Answering(rig.database, rig.engine, Replies.of(b"s" * 32), modems, rig.clock.now_ms)
+    [(dispatch_id,)] = rig.sql("SELECT id FROM dispatch WHERE channel='sms'")
+    if rig.sql("SELECT status FROM dispatch WHERE channel='sms'") != [("handed",)]:
+        rig.sql("UPDATE dispatch SET status='handed', next_ms=NULL, handed_ms=1 WHERE channel='sms'")
+    assert answering.by_modem("other", "gw-1", [(dispatch_id, "delivered", "")]) == 0
+    assert rig.sql("SELECT status FROM dispatch WHERE channel='sms'") == [("handed",)]
+    rig.clock.now += 5_000
+    assert answering.by_modem(ORG, "gw-1", [(dispatch_id, "delivered", ""), ("nobody", "delivered", "")]) == 1
+    assert rig.sql("SELECT status FROM dispatch WHERE channel='sms'") == [("delivered",)]
+    assert rig.sql(f"SELECT proven_ms FROM contact_method WHERE person_id={person}") == [(rig.clock.now,)]
+    assert answering.by_modem(ORG, "gw-1", [(dispatch_id, "delivered", "")]) == 0
+    assert answering.by_modem(ORG, "gw-1", [(dispatch_id, "accepted", "")]) == 0
