@@ -55,12 +55,14 @@ MAY_IMPORT = {
 BACKEND_LEAVES = ("tocsin_backend.errors", "tocsin_backend.clock", "tocsin_backend.settings")
 # What turns a request into a decision: the API and the console act through these and never around them.
 ACTED_THROUGH = (
+    "tocsin_backend.drills",
     "tocsin_backend.engine",
     "tocsin_backend.accounts",
     "tocsin_backend.enrolment",
     "tocsin_backend.metrics",
     "tocsin_backend.answering",
     "tocsin_backend.contacts",
+    "tocsin_backend.machines",
     "tocsin_backend.outlook",
     "tocsin_backend.plans",
 )

@@ -23,9 +23,11 @@ from starlette.responses import RedirectResponse
 from tocsin_backend.accounts import Accounts
 from tocsin_backend.answering import Answering
 from tocsin_backend.api import (
+    alarms,
     alerts,
     calendars,
     cap,
+    centres,
     contacts,
     errors,
     estate,
@@ -40,13 +42,17 @@ from tocsin_backend.api import (
 )
 from tocsin_backend.api.context import COOKIE, Services
 from tocsin_backend.api.guards import Guards
+from tocsin_backend.centre_watch import CentreWatch
 from tocsin_backend.channels import Channel
 from tocsin_backend.channels.cap import Cap
 from tocsin_backend.channels.console import Console as ConsoleChannel
+from tocsin_backend.channels.dc09 import Dc09
 from tocsin_backend.channels.email import Email
-from tocsin_backend.channels.push import Push
-from tocsin_backend.channels.sms import Sms
 from tocsin_backend.channels.probe import ProbeSink
+from tocsin_backend.channels.push import Push
+from tocsin_backend.channels.reach import Reach
+from tocsin_backend.channels.siren import Siren
+from tocsin_backend.channels.sms import Sms
 from tocsin_backend.channels.webhook import Webhook
 from tocsin_backend.clock import Clock, SystemClock
 from tocsin_backend.console.answer_page import AnswerPage
@@ -57,6 +63,7 @@ from tocsin_backend.domain.replies import Replies
 from tocsin_backend.engine import Engine
 from tocsin_backend.enrolment import Registrar
 from tocsin_backend.ingest import Ingest
+from tocsin_backend.machines import Machines
 from tocsin_backend.metrics import Metrics
 from tocsin_backend.modems import Modems
 from tocsin_backend.outbox import Outbox
@@ -97,9 +104,12 @@ def build(settings: Settings, clock: Clock) -> Services:
         )
     }  # fmt: skip
     modems = Modems(database, clock.now_ms)
+    dc09 = Dc09(database, clock, Reach(settings.centre_private_networks))
     for each in (
         Sms(read_sms_url(settings), modems, settings.webhook_private_networks),
         Push(settings.webhook_private_networks),
+        dc09,
+        Siren(database, clock),
     ):
         channels[each.name] = each
     replies = Replies.of(secret)
@@ -118,6 +128,8 @@ def build(settings: Settings, clock: Clock) -> Services:
         plans=Plans(database, clock.now_ms),
         answering=Answering(database, engine, replies, modems, clock.now_ms),
         contacts=Contacts(database, secret, channels, clock.now_ms),
+        machines=Machines(database, clock.now_ms, dc09),
+        centre_watch=CentreWatch(database, clock, outbox, dc09),
         sms_inbound_token=read_sms_inbound_token(settings),
         now_ms=clock.now_ms,
         stopping=asyncio.Event(),
@@ -133,10 +145,12 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         app.state.gateways = gateway.Gateways(parts)
         try:
             await asyncio.to_thread(parts.engine.start)
+            parts.centre_watch.start()
             yield
         finally:
             parts.stopping.set()
             app.state.gateways.wake_all()
+            await asyncio.to_thread(parts.centre_watch.stop)
             await asyncio.to_thread(parts.engine.stop)
             await asyncio.to_thread(parts.database.close)
 
@@ -153,7 +167,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.router.routes[:0] = gateway.ROUTES  # matched first: they are the way of a press
     api = APIRouter(prefix="/api/v1")
     parts_of_api = (session, alerts, estate, cap, contacts, sms_inbound)
-    for part in (*parts_of_api, policies, calendars, rosters, organisations, readiness):
+    for part in (*parts_of_api, policies, calendars, rosters, organisations, readiness, alarms, centres):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(health.router)

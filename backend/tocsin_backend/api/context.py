@@ -11,11 +11,13 @@ from tocsin_backend.accounts import Accounts, csrf_matches
 from tocsin_backend.answering import Answering
 from tocsin_backend.api.errors import ApiError
 from tocsin_backend.api.guards import bearer
+from tocsin_backend.centre_watch import CentreWatch
 from tocsin_backend.contacts import Contacts
 from tocsin_backend.domain import rights
 from tocsin_backend.engine import Engine
 from tocsin_backend.enrolment import Registrar
 from tocsin_backend.ingest import Ingest
+from tocsin_backend.machines import Machines
 from tocsin_backend.metrics import Metrics
 from tocsin_backend.plans import Plans
 from tocsin_backend.settings import Settings
@@ -41,6 +43,8 @@ class Services:
     plans: Plans
     answering: Answering
     contacts: Contacts
+    machines: Machines
+    centre_watch: CentreWatch
     sms_inbound_token: str  # "": no provider posts replies
     now_ms: Callable[[], int]
     stopping: asyncio.Event

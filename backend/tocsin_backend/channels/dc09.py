@@ -91,9 +91,13 @@ class Dc09:
     def close(self) -> None:
         """Nothing is kept."""
 
-    def test(self, centre: Centre) -> list[str]:
-        """A line test by each path: "" where it was acknowledged, otherwise what went wrong, in the paths' order."""
-        frame = NullMessage(_account(centre))
+    def test(self, centre: Centre, *, event: bool = False) -> list[str]:
+        """A line test by each path: "" where it was acknowledged, otherwise what went wrong, in the paths' order.
+
+        `event`: a manual test instead, which the centre's people see.
+        """
+        by_hand = self.event(centre, (dc09.NEW, dc09.TEST), 0, 0, "Tocsin")
+        frame = by_hand if event else NullMessage(_account(centre))
         found = []
         for path in centre.paths:
             refused = self._by_path(centre, path, frame, time.monotonic() + DEADLINE_S / len(centre.paths))

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tocsin_backend.channels.dc09 import Dc09
+from tocsin_backend.channels.reach import Reach
 from tocsin_backend.clock import SystemClock
 from tocsin_backend.enrolment import Registrar
+from tocsin_backend.machines import Machines
 from tocsin_backend.settings import Settings, SettingsError, read_secret
 from tocsin_backend.store.database import Database
 
@@ -60,6 +63,13 @@ def registrar(settings: Settings) -> Iterator[Registrar]:
     secret = read_secret(settings.secret_path)
     with opened(settings) as database:
         yield Registrar(settings, secret, database, SystemClock().now_ms)
+
+
+@contextmanager
+def machines(settings: Settings) -> Iterator[Machines]:
+    clock = SystemClock()
+    with opened(settings) as database:
+        yield Machines(database, clock.now_ms, Dc09(database, clock, Reach(settings.centre_private_networks)))
 
 
 def say(args: argparse.Namespace, document: Any, lines: Iterable[str]) -> None:
