@@ -17,7 +17,7 @@ def sent(turn: Turn, event: Sent, run: Run) -> None:
         return
     newer = any(
         each.status != dispatches.CANCELLED
-        and each.created_ms > before.created_ms
+        and (each.epoch, each.pass_, each.step) > (before.epoch, before.pass_, before.step)
         and (each.kind, each.target, each.method_id) == (before.kind, before.target, before.method_id)
         for each in turn.rows.dispatches
     )

@@ -96,13 +96,21 @@ def _is_allowed_feed(turn: Turn, channel: str) -> bool:
 
 
 def allowed(turn: Turn, person: Person, channels: tuple[str, ...] = ()) -> list[Method]:
-    """This person's methods for this alert: of these channels, and never an external one for a drill or a probe."""
+    """This person's methods for this alert: of these channels, never an external one for a drill, none for a probe."""
     inside_only = turn.now.mode != alerts.REAL
+    if turn.now.mode == alerts.PROBE or (inside_only and _is_outside(turn, person)):
+        return []
     return [
         method
         for method in person.methods
         if (not channels or method.channel in channels) and not (inside_only and method.external)
     ]
+
+
+def _is_outside(turn: Turn, person: Person) -> bool:
+    """Whether this person is of another organisation, and of no desk there that counts as one of ours."""
+    desks = turn.rows.people.desks.values()
+    return person.org != turn.now.org and all(desk.external or desk.host != person.org for desk in desks)
 
 
 def supersede(turn: Turn, new: Iterable[Dispatch]) -> list[Dispatch]:
@@ -153,6 +161,7 @@ def lamp(turn: Turn, word: str) -> None:
     """
     turn.cancel("superseded", dispatches.LAMP)
     alert = turn.now
-    if not alert.silent and alert.category != alerts.TECHNICAL and (alert.mode != alerts.PROBE or word == "closed"):
+    proven = alert.mode != alerts.PROBE or alert.reason == alerts.PROBED
+    if not alert.silent and alert.category != alerts.TECHNICAL and proven:
         class_ = dispatches.FIRST_CLASS
         turn.put(dispatches.new(alert.id, turn.place, dispatches.LAMP, f"lamp:{word}", "lamp", class_, turn.now_ms))
