@@ -75,3 +75,7 @@ def person_of(conn: Connection, org: str, login: str) -> int | None:
 def sms_routes(conn: Connection) -> dict[str, str]:
     """Organisation -> how its short messages leave."""
     return {row[0]: row[1] for row in conn.execute(select(_organisation.c.id, _organisation.c.sms_route))}
+
+
+def set_sms_route(conn: Connection, org: str, route: str) -> None:
+    conn.execute(update(_organisation).where(_organisation.c.id == org).values(sms_route=route))
