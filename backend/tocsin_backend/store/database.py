@@ -35,7 +35,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import Unavailable
+from ..errors import Invalid, Unavailable
 from . import dialect, wakes
 from .notes import Gate as Gate
 from .notes import Notes as Notes
@@ -132,7 +132,7 @@ class Database:
                     if dialect.is_lost(conn) and not conn.invalidated:
                         conn.invalidate()
                     raise
-        except (SQLAlchemyError, *dialect.DRIVER_ERRORS) as error:
+        except (SQLAlchemyError, OverflowError, *dialect.DRIVER_ERRORS) as error:
             raise _translated(error) from error
 
     @contextmanager
@@ -149,7 +149,7 @@ class Database:
                 if self._glance is None:
                     self._glance = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 yield self._glance
-            except (SQLAlchemyError, *dialect.DRIVER_ERRORS) as error:
+            except (SQLAlchemyError, OverflowError, *dialect.DRIVER_ERRORS) as error:
                 broken, self._glance = self._glance, None
                 if broken is not None:
                     _discard(broken)
@@ -372,6 +372,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _translated(error: BaseException) -> BaseException:
+    if dialect.is_unfit(error):
+        return Invalid("the database cannot hold such a text or number")
     if not dialect.is_outage(error):
         return error
     translated = Unavailable(f"the database cannot take this now: {_reason(error)}")

@@ -277,6 +277,15 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(found, DRIVER_ERRORS) and not isinstance(found, _STATEMENT_FAULTS)
 
 
+def is_unfit(error: BaseException) -> bool:
+    """Whether a value cannot be stored or looked for at all: U+0000 in a text, a number past 64 bits.
+
+    Documents are refused before (wire's codec, the API's strict JSON); a path or a query may still bring one here.
+    """
+    found = _of_driver(error)
+    return isinstance(found, psycopg.DataError) or (isinstance(found, OverflowError) and "SQLite" in str(found))
+
+
 def is_race(error: BaseException) -> bool:
     """Whether the same job may well succeed when it is simply run again. Never on SQLite, which has one writer."""
     return isinstance(_of_driver(error), _RACES)
