@@ -1,48 +1,31 @@
 """`tocsin policy`."""
 
 import argparse
-import getpass
 import json
-import sys
-from pathlib import Path
+from typing import Any
 
-from tocsin_backend.commands import OK, REFUSED, Adder, columns, opened, registrar, say
-from tocsin_backend.errors import Invalid, NotFound
-from tocsin_backend.plans import DocumentFaults
+from tocsin_backend.commands import OK, REFUSED, Adder, columns, opened, say
+from tocsin_backend.commands.documents import add_import, add_named, import_file, now_ms, passed
+from tocsin_backend.domain.dry_run import Line
+from tocsin_backend.errors import NotFound
+from tocsin_backend.outlook import CATEGORIES, MODES, Press, lint_policy, try_press
 from tocsin_backend.settings import Settings
 from tocsin_backend.store import policies as policies_store
 
 
 def policy_import(args: argparse.Namespace, settings: Settings) -> int:
-    try:
-        source = args.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise Invalid(f"{args.file} cannot be read: {reason}") from None
-    try:
-        with registrar(settings) as desk:
-            found = desk.import_policy(args.org, source, getpass.getuser(), check_only=args.check)
-    except DocumentFaults as error:
-        count = len(error.faults)
-        if args.json:
-            faults = [{"path": path, "reason": reason} for path, reason in error.faults]
-            print(json.dumps({"ok": False, "faults": faults}, ensure_ascii=False, indent=2))
-        else:
-            for path, reason in error.faults:
-                print(f"{args.file}: {path}: {reason}", file=sys.stderr)
-            print(f"tocsin: {args.file} has {count} fault{'s' * (count > 1)}; nothing was changed", file=sys.stderr)
-        return REFUSED
-    what = "is good, nothing was changed" if args.check else f"is version {found['version']} now"
-    say(args, {"ok": True, **found}, [f"policy {found['id']} ({found['steps']} steps) {what}"])
-    return OK
+    return import_file(args, settings, "policy", lambda plans: plans.import_policy)
 
 
 def policy_export(args: argparse.Namespace, settings: Settings) -> int:
     with opened(settings) as database, database.read() as conn:
-        found = policies_store.current(conn, args.org, args.id)
-    if found is None:
-        raise NotFound(f"there is no policy {args.id!r} in {args.org!r}")
-    say(args, found | {"body": json.loads(found["body"])}, [found["source"].rstrip("\n")])
+        found = policies_store.versions(conn, args.org, args.id)
+    if args.version is not None:
+        found = [row for row in found if row["version"] == args.version]
+    if not found:
+        version = "" if args.version is None else f" with a version {args.version}"
+        raise NotFound(f"there is no policy {args.id!r} in {args.org!r}{version}")
+    say(args, found[0] | {"body": json.loads(found[0]["body"])}, [found[0]["source"].rstrip("\n")])
     return OK
 
 
@@ -51,21 +34,74 @@ def policy_list(args: argparse.Namespace, settings: Settings) -> int:
         found = policies_store.all_current(conn, args.org)
     names = ("org", "id", "title", "version", "created_ms", "created_by")
     rows = [{name: row[name] for name in names} for row in found]
+    none = "no policy yet: every supervisor is told (`tocsin policy import`)"
+    say(args, rows, columns(rows, names[:4], none))
+    return OK
+
+
+def policy_lint(args: argparse.Namespace, settings: Settings) -> int:
+    """Exit status 1 when there is a doubt."""
+    with opened(settings) as database, database.read() as conn:
+        doubts = lint_policy(conn, args.org, args.id, now_ms())
+    rows = [{"code": each.code, "path": each.path, "reason": each.reason} for each in doubts]
     say(
-        args,
-        rows,
-        columns(rows, names[:4], "no policy yet: every supervisor is told (`tocsin policy import`)"),
+        args, rows, [f"{row['path']}: {row['reason']} [{row['code']}]" for row in rows] or ["nothing to say against it"]
     )
+    return REFUSED if rows else OK
+
+
+def line_row(line: Line) -> dict[str, Any]:
+    """A line of a dry run, for --json and for a table."""
+    proven_ms = None if line.method is None else line.method.proven_ms
+    return {
+        "after": passed(line.offset_ms),
+        "offset_ms": line.offset_ms,
+        "pass": line.pass_,
+        "step": line.step,
+        "what": line.what,
+        "who": line.target if line.person is None else f"{line.person.name} ({line.person.login})",
+        "login": None if line.person is None else line.person.login,
+        "by": line.channel,
+        "external": line.method is not None and line.method.external,
+        "proven_ms": proven_ms,
+    }
+
+
+SHOWN = ("after", "pass", "step", "what", "who", "by")
+
+
+def policy_dry_run(args: argparse.Namespace, settings: Settings) -> int:
+    press = Press(
+        site=args.site, device=args.device, policy=args.id, category=args.category, mode=args.mode, silent=args.silent,
+        at=args.at, minutes=args.minutes,
+    )  # fmt: skip
+    with opened(settings) as database, database.read() as conn:
+        tried = try_press(conn, args.org, press, now_ms())
+    rows = [line_row(line) for line in tried.run.lines]
+    document = {
+        "policy": tried.policy.id, "version": tried.version, "at_ms": tried.at_ms, "at": tried.at, "zone": tried.zone,
+        "lines": rows, "cut": tried.run.cut,
+    }  # fmt: skip
+    head = f"a press at {args.site} at {tried.at}, policy {tried.policy.id} version {tried.version}, nobody answers:"
+    more = ["… and more, left out"] if tried.run.cut else []
+    say(args, document, [head, *columns(rows, SHOWN, "nobody is told"), *more])
     return OK
 
 
 def register(add: Adder) -> None:
     policy = add.group("policy", "Policies: who is told next, and when, if nobody answered.")
-    take = policy.leaf("import", policy_import, "Check a policy file and save it as the policy's next version.")
-    take.add_argument("file", type=Path, metavar="FILE.toml")
-    take.add_argument("--org", required=True)
-    take.add_argument("--check", action="store_true", help="only list what is wrong with it")
-    export = policy.leaf("export", policy_export, "Print a policy's file.")
-    export.add_argument("--org", required=True)
-    export.add_argument("--id", required=True)
+    add_import(policy.leaf("import", policy_import, "Check a policy file and save it as the policy's next version."))
+    export = add_named(policy.leaf("export", policy_export, "Print a policy's file."))
+    export.add_argument("--version", type=int, help="an older one")
     policy.leaf("list", policy_list, "List policies.").add_argument("--org")
+    add_named(policy.leaf("lint", policy_lint, "Say what is unwise in a policy, now and in the next 90 days."))
+    dry = policy.leaf("dry-run", policy_dry_run, "Press there then: who is told, by what, when, if nobody answers.")
+    dry.add_argument("--org", required=True)
+    dry.add_argument("--site", required=True)
+    dry.add_argument("--device", default="", help="one post of the site; without: its first")
+    dry.add_argument("--id", default="", help="another policy than the one a press there has")
+    dry.add_argument("--at", default="", metavar="TIME", help='local time such as "2026-12-24 02:10"; without: now')
+    dry.add_argument("--minutes", type=int, default=15)
+    dry.add_argument("--category", choices=CATEGORIES, default="call")
+    dry.add_argument("--mode", choices=MODES, default="real")
+    dry.add_argument("--silent", action="store_true")
