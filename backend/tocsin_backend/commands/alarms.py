@@ -3,7 +3,9 @@
 import argparse
 
 from tocsin_backend.commands import OK, Adder, columns, machines, say
+from tocsin_backend.commands.documents import refused
 from tocsin_backend.errors import Invalid
+from tocsin_backend.plans import DocumentFaults
 from tocsin_backend.settings import Settings
 
 
@@ -14,8 +16,11 @@ def group_add(args: argparse.Namespace, settings: Settings) -> int:
         if not slash:
             raise Invalid(f"--output {text[:40]!r} is refused: DEVICE/OUTPUT, such as sirene-1/cour")
         outputs.append((device, output))
-    with machines(settings) as desk:
-        desk.save_group(args.org, args.id, args.site, args.title or args.id, outputs)
+    try:
+        with machines(settings) as desk:
+            desk.save_group(args.org, args.id, args.site, args.title or args.id, outputs)
+    except DocumentFaults as error:
+        return refused(argparse.Namespace(json=args.json, file=f"alarm group {args.id}"), error)
     found = {"org": args.org, "group": args.id, "outputs": [list(each) for each in outputs]}
     say(args, found, [f"alarm group {args.id}: {len(outputs)} outputs"])
     return OK

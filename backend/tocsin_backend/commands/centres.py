@@ -4,9 +4,11 @@ import argparse
 from pathlib import Path
 
 from tocsin_backend.commands import OK, REFUSED, Adder, columns, machines, say
+from tocsin_backend.commands.documents import refused
 from tocsin_backend.domain import dc09
 from tocsin_backend.errors import Invalid
 from tocsin_backend.machines import CentreDetails
+from tocsin_backend.plans import DocumentFaults
 from tocsin_backend.settings import Settings
 
 
@@ -33,8 +35,11 @@ def centre_add(args: argparse.Namespace, settings: Settings) -> int:
         args.id, args.title or args.id, args.account.upper(), [_path(each) for each in args.path], _key(args),
         args.protocol, args.supervision_s,
     )  # fmt: skip
-    with machines(settings) as desk:
-        made = desk.save_centre(args.org, details)
+    try:
+        with machines(settings) as desk:
+            made = desk.save_centre(args.org, details)
+    except DocumentFaults as error:
+        return refused(argparse.Namespace(json=args.json, file=f"monitoring centre {args.id}"), error)
     lines = [f'monitoring centre {args.id}: policies name it {{ channel = "dc09/{args.id}" }}']
     if made is not None:
         lines += [f"key       {made}", "Give it to the centre now: it is not shown again."]
