@@ -37,7 +37,11 @@ MAY_IMPORT = {
         "tocsin_backend.store",
     ),
     "tocsin_backend.lateness": ("tocsin_backend.outbox", "tocsin_backend.domain", "tocsin_backend.store"),
+    "tocsin_backend.drills": ("tocsin_backend.outbox", "tocsin_backend.domain", "tocsin_backend.store"),
+    "tocsin_backend.probe_watch": ("tocsin_backend.outbox", "tocsin_backend.domain", "tocsin_backend.store"),
     "tocsin_backend.engine": (
+        "tocsin_backend.drills",
+        "tocsin_backend.probe_watch",
         "tocsin_backend.lateness",
         "tocsin_backend.outbox",
         "tocsin_backend.domain",

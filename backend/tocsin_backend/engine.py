@@ -26,17 +26,20 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from . import probe_watch
 from .channels import Channel, Outgoing, Preparing
 from .clock import Clock
 from .domain import alerts, dispatches, escalation, lateness, liveness, rights
 from .domain.alerts import Alert
 from .domain.dispatches import Dispatch, Outcome
 from .domain.escalation import AllClear, Changes, Close, Due, Escalate, Progress, Reported, Sent, Take
+from .domain.probes import RESUME_MS
+from .drills import Drills
 from .errors import Forbidden, Invalid, NotFound, Unavailable
 from .lateness import Lateness
 from .outbox import Outbox
 from .store import alerts as alert_rows
-from .store import devices, engines, people
+from .store import devices, engines, people, probes, windows
 from .store import dispatches as dispatch_rows
 from .store.database import Database, Gate, Notes, Priority, notes
 from .store.devices import Tracked
@@ -164,6 +167,7 @@ class Engine:
         self.database = database
         self.clock = clock
         self.outbox = outbox
+        self.drills = Drills(database, clock, outbox)
         self.senders = {name: Sender(channel, self._sent, clock.now_ms) for name, channel in channels.items()}
         self.unexpected = 0  # rows set aside because we stumbled on them: bugs of ours
         self._wake_ms: int | None = 0  # when to look at the database next; None: nothing is due at all
@@ -228,6 +232,8 @@ class Engine:
         else:
             dispatch_rows.expire_leases_of_others(conn, self.outbox.owner, now_ms)
         stopped_ms = devices.last_heard_ms(conn)
+        if not others:
+            probes.resume(conn, now_ms + RESUME_MS)
         if stopped_ms is not None and not others:
             devices.save_presences(
                 conn,
@@ -337,6 +343,8 @@ class Engine:
                 conn, now_ms, TURN_MAX + len(self._aside), open_, self.outbox.owner, self._ahead_ms
             )
             due_devices = devices.due(conn, now_ms, TURN_MAX + len(self._aside))
+            due_probes = probes.due(conn, now_ms, TURN_MAX + len(self._aside))
+            due_windows = windows.due(conn, now_ms, TURN_MAX + len(self._aside))
         jobs: list[Job] = []
         for alert_id, due_ms in due_alerts:
             work = partial(self._due_alert, alert_id)
@@ -357,11 +365,25 @@ class Engine:
             key = (tracked.org, tracked.device)
             due_ms = tracked.presence.expected_by_ms or now_ms
             jobs.append(Job(key, lateness.DEVICE, due_ms, partial(self._due_device, key), org=tracked.org))
+        for probe in due_probes:
+            row: object = ("probe", probe.org, probe.device)
+            work = partial(self._due_probe, row, probe.org, probe.device)
+            jobs.append(Job(row, lateness.PROBE, probe.by_ms, work, org=probe.org))
+        for window in due_windows:
+            row = ("window", window.id)
+            work = partial(self._due_window, row, window.id)
+            jobs.append(Job(row, lateness.WINDOW, window.next_ms or now_ms, work, org=window.org))
         jobs = [job for job in jobs if job.row not in self._aside]
         self._passed_by.clear()
         self._serve(jobs, now_ms)
         with self.database.read() as conn:
-            found = (alert_rows.earliest_due_ms(conn), dispatch_rows.earliest_ms(conn), devices.earliest_ms(conn))
+            found = (
+                alert_rows.earliest_due_ms(conn),
+                dispatch_rows.earliest_ms(conn),
+                devices.earliest_ms(conn),
+                probes.earliest_ms(conn),
+                windows.earliest_ms(conn),
+            )
         ahead = [each for each in found if each is not None]
         if self._ahead_ms and any(sender.room() < QUEUE_MAX for sender in self.senders.values()):
             ahead.append(now_ms + KEEP_AHEAD_MS)
@@ -435,6 +457,14 @@ class Engine:
         if after.state == liveness.LOST:
             seen_ms = after.last_seen_ms
             self.outbox.technical(conn, tracked.org, tracked.site, tracked.device, "lost", now_ms, last_seen_ms=seen_ms)
+
+    def _due_probe(self, row: object, org: str, device: str, conn: Connection) -> None:
+        if not probe_watch.look(conn, self.outbox, org, device, self.clock.now_ms()):
+            self._passed_by.add(row)
+
+    def _due_window(self, row: object, window_id: int, conn: Connection) -> None:
+        if not self.drills.look(conn, window_id):
+            self._passed_by.add(row)
 
     # -- sending
 

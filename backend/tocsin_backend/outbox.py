@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 
 from . import acks
 from .channels import Outgoing
-from .domain import alerts, contacts, dispatches, escalation, notices
+from .domain import alerts, contacts, dispatches, escalation, notices, policies
 from .domain.alerts import Alert
 from .domain.dispatches import Dispatch
-from .domain.escalation import Changes, Cleared, Press, Reported, Rows, Sent, Take, Trouble
+from .domain.escalation import Changes, Cleared, Press, Remark, Reported, Rows, Sent, Take, Trouble
 from .domain.people import Directory
 from .domain.replies import Replies
 from .store import alerts as alert_rows
-from .store import devices, downlink, people, signals, timeline
+from .store import devices, downlink, people, signals, timeline, windows
 from .store import dispatches as dispatch_rows
 from .store.database import notes
 
@@ -87,7 +87,19 @@ class Outbox:
             device_org=device_org or org,
             about_id=about_id,
         )
-        return self.raise_or_count(conn, alert_rows.newest(conn, _technical_key(press)), press, now_ms)
+        newest = alert_rows.newest(conn, _technical_key(press))
+        maintenance = windows.muted(conn, org, site, now_ms)
+        if maintenance is None:
+            return self.raise_or_count(conn, newest, press, now_ms)
+        return self._mute(conn, newest, press, maintenance, now_ms)
+
+    def _mute(self, conn: Connection, newest: Alert | None, press: Press, maintenance: int, now_ms: int) -> Changes:
+        """During maintenance: written down, and told to nobody. Its end tells what is still wrong (drills.py)."""
+        detail = (*press.detail, ("muted", maintenance))
+        if newest is not None and newest.status != alerts.CLOSED:
+            return self.apply(conn, newest, Remark("muted", (("subject", press.subject), *detail)), now_ms)
+        quiet = replace(press, policy_version=0, frozen=policies.dump(policies.muted()), detail=detail)
+        return self.raise_or_count(conn, newest, quiet, now_ms)
 
     def cleared(self, conn: Connection, org: str, site: str, device: str, subject: str, now_ms: int) -> None:
         """The cause of a technical alert went away."""
@@ -277,9 +289,12 @@ class Outbox:
         if gateway is None or key is None:
             return sent
         word = order.target.removeprefix("lamp:")
+        presses = signals.newest_presses(conn, alert.id, LAMP_PRESSES)
+        if not presses and alert.about_id is not None:  # a drill that was made real: the post holds the drill's press
+            presses = signals.newest_presses(conn, alert.about_id, LAMP_PRESSES)
         frames = [
             acks.of_signal(alert.org, alert.device, key, f"{b}-{n}", word, now_ms, alert.id, order.epoch)
-            for b, n in signals.newest_presses(conn, alert.id, LAMP_PRESSES)
+            for b, n in presses
         ]
         if frames:
             downlink.add(conn, alert.org, gateway, frames, order.id, now_ms)

@@ -146,7 +146,7 @@ class Rig:
 
     def open(self) -> None:
         """Engine, ingest and channels over the database: what a process builds at its start."""
-        self.channels = {name: Recorder(name) for name in ("console", "webhook", "email")}
+        self.channels = {name: Recorder(name) for name in ("console", "webhook", "email", "probe")}
         self.outbox = Outbox(f"rig-{next(self.numbers)}", frozenset(self.channels), "https://tocsin.test")
         self.engine = Engine(self.database, self.clock, self.outbox, self.channels)
         self.ingest = Ingest(self.database, self.clock, self.outbox)

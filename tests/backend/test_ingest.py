@@ -260,16 +260,6 @@ def test_a_cancel_at_the_post_is_told_and_closes_nothing(rig: Rig) -> None:
     assert rig.sql("SELECT data FROM timeline_entry WHERE what='cancel-at-post'") == [('{"signal":"1-2"}',)]
 
 
-def test_a_probe_tells_nobody(rig: Rig) -> None:
-    rig.person("anne", webhook="https://a/")
-    post = rig.post("bau-1")
-    answer = rig.give(post.signal("alert", k="probe", **{"in": "button"}, held=40, mode="real"))
-    assert (answer["r"], answer["alert"]) == ("stored", None)
-    assert post.acks(answer)[0]["r"] == "stored"
-    rig.run()
-    assert rig.told() == {}
-
-
 def test_lamp_confirmations_fill_the_ledger_and_end_the_order(rig: Rig) -> None:
     anne = rig.person("anne", webhook="https://a/")
     post = rig.post("bau-1")

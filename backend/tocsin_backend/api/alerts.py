@@ -150,13 +150,18 @@ def list_alerts(
     who: Sees,
     parts: Parts,
     status: Literal["open", "raised", "answered", "closed", "all"] = "open",
+    mode: Literal["real", "drill", "probe"] | None = None,
     device: Annotated[str | None, Query(max_length=32)] = None,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, list[AlertShape]]:
-    """The organisation's alerts, the newest first; `before` is the last `raised_ms` of the page before."""
+    """The organisation's alerts, the newest first; `before` is the last `raised_ms` of the page before.
+
+    Probes are told only where `mode` asks for them.
+    """
+    modes = ("real", "drill") if mode is None else (mode,)
     with parts.database.read() as conn:
-        ids = listings.alert_ids(conn, who.person.org, STATUSES[status], device, before, limit)
+        ids = listings.alert_ids(conn, who.person.org, STATUSES[status], device, before, limit, modes)
         rows = {row.id: row for row in board.alerts_by_id(conn, ids)}
     return {"alerts": [AlertShape(**_members(rows[alert_id])) for alert_id in ids if alert_id in rows]}
 

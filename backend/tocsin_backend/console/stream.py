@@ -63,7 +63,7 @@ class Board:
         def change(org: str) -> Change:
             return changes.setdefault(org, Change([], []))
 
-        found = {row.id: row for row in read.alerts if row.status != "closed"}
+        found = {row.id: row for row in read.alerts if row.status != "closed" and row.mode != "probe"}
         looked_at = set(self.alerts) if read.ids is None else set(read.ids)
         for alert_id in sorted(looked_at - set(found)):
             gone = self.alerts.pop(alert_id, None)
@@ -91,7 +91,7 @@ class Board:
 
 
 def counts(rows: Iterable[AlertRow], presence: Mapping[str, int]) -> Counts:
-    """The counters of every page. Drills and probes are in the list, with a counter of their own (CONSOLE.md C23)."""
+    """The counters of every page. Drills are in the list, with a counter of their own (CONSOLE.md C23)."""
     rows = [row for row in rows if row.status != "closed"]
     return {
         "untaken": sum(row.status == "raised" and row.mode == "real" for row in rows),

@@ -201,6 +201,11 @@ def dedup_key(
     return key if device else f"{key}/{subject}"
 
 
+def real_id(org: str, device: str, drill_id: str) -> str:
+    """The id of the alert that a drill's alert becomes when somebody says that it is real."""
+    return alert_id(org, device, f"real-{drill_id}")
+
+
 def may_reopen(alert: Alert, now_ms: int) -> bool:
     """The guard of `repress`. A reopening that lies ahead was dated by a clock that went back since: no guard."""
     return alert.reopened_ms is None or not 0 <= now_ms - alert.reopened_ms <= REPRESS_MS

@@ -93,6 +93,8 @@ def _due_fact(rows: Rows, now_ms: int) -> str:
 
 
 def _close_fact(alert: Alert | None, event: Close) -> str:
+    if event.person_id is None:
+        return "close"
     if _is_past(event.epoch, alert):
         return "close-stale"
     if alert is None or not alerts.takes_two_to_close(alert):

@@ -63,12 +63,14 @@ class Escalate:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A person closes, with one of alerts.REASONS. `epoch` is the one the person was shown; None: the current one.
+    """A person closes, with one of alerts.REASONS; nobody (None) at the end of a drill or of a maintenance.
+
+    `epoch` is the one the person was shown; None: the current one.
 
     A silent alert and a threat are closed by two people: the first close asks for it, another person's does it.
     """
 
-    person_id: int
+    person_id: int | None
     reason: str
     note: str = ""
     epoch: int | None = None

@@ -349,6 +349,15 @@ def probe() -> Policy:
     return Policy("probe", "Probe", 60_000, 1, (Step(60_000, (Target(channel="probe"),)),), clear_closes=True)
 
 
+MUTED_ID: Final = "muted"
+DAY_MS: Final = 86_400_000
+
+
+def muted() -> Policy:
+    """The policy of a technical alert during maintenance: it stands on the screen, nobody is sent anything."""
+    return Policy(MUTED_ID, "Maintenance", DAY_MS, 1, (Step(DAY_MS, (Target(channel="console"),)),), clear_closes=True)
+
+
 _TARGET: Final = ("person", "role", "channel", "channels", "roster", "desk", "alarms", "during", "not_during")
 
 

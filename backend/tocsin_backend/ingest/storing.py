@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,7 +17,9 @@ from ..domain.alerts import Alert
 from ..domain.escalation import LampConfirmed, Press, Remark
 from ..outbox import Outbox
 from ..store import alerts as alert_rows
-from ..store import devices, probes, signals, windows
+from ..store import probes, signals, windows
+from ..store.database import notes
+from ..store.devices import Card
 from ..store.signals import Signal
 from . import replies
 from .judging import Frame
@@ -27,6 +30,7 @@ from .refusing import Answer, Refusals, published
 TROUBLE = ("stuck", "held-at-boot", "fault", "dropped", "ack-rejected")
 REUSED = "reused"
 WENT_BACK = "counter-went-back"  # the board was erased or swapped, and counts from an identity it used before
+SCENARIOS = ("attack", "shelter", "evacuate")  # of an alert; an all-clear is no call for help
 OF_THE_TRY = ("age", "try", "t", "q")  # what two sendings of one press may differ in
 
 
@@ -38,6 +42,7 @@ class Concerned:
     alert_id: str | None = None
     mode: str = alerts.REAL
     window_id: int | None = None
+    contact_ms: int = 0
 
 
 NOTHING_CONCERNED = Concerned()
@@ -169,8 +174,9 @@ class Storing:
             policy_version=0 if frame.is_probe else card.policy_version,
             frozen=PROBE_POLICY if frame.is_probe else card.frozen,
             detail=tuple(detail.items()),
+            scenario=message["sc"] if message.get("sc") in SCENARIOS else "",
             window_id=concerned.window_id,
-            SCENARIO_CONTACT
+            contact_ms=concerned.contact_ms,
         )
 
     def _kept_in_mind(self, conn: Connection, card: Card, mode: str, now_ms: int) -> None:
@@ -201,10 +207,12 @@ class Storing:
                 mode = alerts.DRILL
                 newest = self._newest(conn, frame, mode)
         if newest is not None and newest.status != alerts.CLOSED:
-            return Concerned(newest, newest.id, mode, window_id)
+            return Concerned(newest, newest.id, mode, window_id, contact_ms)
         if message["k"] == "cancel":
-            return Concerned(newest, None, mode)
-        return Concerned(newest, alerts.alert_id(card.org, card.device, f"{message['b']}-{n}"), mode, window_id)
+            drill = self._newest(conn, frame, alerts.DRILL)
+            return Concerned(drill, None if drill is None or drill.status == alerts.CLOSED else drill.id, mode)
+        alert_id = alerts.alert_id(card.org, card.device, f"{message['b']}-{n}")
+        return Concerned(newest, alert_id, mode, window_id, contact_ms)
 
     def _newest(self, conn: Connection, frame: Frame, mode: str) -> Alert | None:
         card, silent = frame.card, bool(frame.message.get("silent", 0))
@@ -243,6 +251,10 @@ class Storing:
         found = signals.known(conn, card.org, card.device, message["b"], n)
         assert found is not None, "the unique constraint knew it"
         alert_id, status, epoch, silent, channel, kind, kept = found
+        if status == alerts.CLOSED and alert_id is not None:
+            real = alert_rows.get(conn, alerts.real_id(card.org, card.device, alert_id))
+            if real is not None:  # its drill was made real: that is what became of this press
+                alert_id, status, epoch, silent = real.id, real.status, real.epoch, real.silent
         if frame.is_press and n == message["n"] and not _same(kept, frame):
             return self._went_back(conn, frame, now_ms)
         if (channel, kind) != (frame.channel, message["k"]):  # an identity that already means something else
@@ -273,11 +285,25 @@ class Storing:
             alert = alert_rows.get(conn, signal.alert_id)
             if alert is not None:
                 self.outbox.apply(conn, alert, LampConfirmed(message["r"], message.get("e") or None), now_ms)
+                if alert.mode == alerts.PROBE and message["r"] == "closed" and contact_ms is not None:
+                    self._probed(conn, card, (b, n), contact_ms, at_ms, now_ms)
         elif kind in TROUBLE:
             detail = {name: message[name] for name in ("in", "why", "count", "txt") if name in message}
             self.outbox.technical(conn, card.org, card.site, card.device, kind, now_ms, signal=frame.signal, **detail)
         elif kind == "released":
             self.presences.cleared(conn, card.org, card.site, card.device, "stuck", now_ms)
+
+    def _probed(
+        self, conn: Connection, card: Card, probe: tuple[int, int], contact_ms: int, at_ms: int, now_ms: int
+    ) -> None:
+        """The post confirmed the order that came down to it. With the sink's word, its probe went the whole way."""
+        if not probes.confirmed(conn, card.org, card.device, *probe, at_ms):
+            return
+        known = probe_rules.good(probes.get(conn, card.org, card.device), contact_ms, now_ms)
+        probes.save(conn, card.org, card.device, known)
+        notes(conn).wake(known.by_ms)
+        for subject in (probe_rules.SUBJECT, alerts.PROBE_FAILED):
+            self.presences.cleared(conn, card.org, card.site, card.device, subject, now_ms)
 
     def _remark(self, conn: Connection, alert_id: str, what: str, signal: str, now_ms: int) -> None:
         alert = alert_rows.get(conn, alert_id)

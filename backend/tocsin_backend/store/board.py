@@ -169,8 +169,10 @@ def _alerts() -> Select[Any]:
 
 
 def open_alerts(conn: Connection, org: str | None = None) -> list[AlertRow]:
-    """The open alerts of an organisation (None: of all), oldest first."""
-    query = _alerts().where(_alert.c.status != "closed").order_by(_alert.c.raised_ms, _alert.c.id)
+    """The open alerts of an organisation (None: of all), oldest first. No probe: it is for nobody's eyes."""
+    query = (
+        _alerts().where(_alert.c.status != "closed", _alert.c.mode != "probe").order_by(_alert.c.raised_ms, _alert.c.id)
+    )
     if org is not None:
         query = query.where(_alert.c.org == org)
     return [AlertRow(*row) for row in conn.execute(query)]
@@ -195,7 +197,7 @@ def closed_alerts(conn: Connection, org: str, limit: int) -> list[AlertRow]:
     """The last alerts of an organisation that were closed, newest first."""
     query = (
         _alerts()
-        .where(_alert.c.org == org, _alert.c.status == "closed")
+        .where(_alert.c.org == org, _alert.c.status == "closed", _alert.c.mode != "probe")
         .order_by(_alert.c.closed_ms.desc(), _alert.c.id)
         .limit(limit)
     )

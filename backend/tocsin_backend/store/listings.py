@@ -19,12 +19,18 @@ Row = dict[str, Any]
 
 
 def alert_ids(
-    conn: Connection, org: str, statuses: Collection[str], device: str | None, before_ms: int | None, limit: int
+    conn: Connection,
+    org: str,
+    statuses: Collection[str],
+    device: str | None,
+    before_ms: int | None,
+    limit: int,
+    modes: Collection[str] = ("real", "drill"),
 ) -> list[str]:
     """Ids of an organisation's alerts, the newest raised first; `before_ms` is where an earlier list ended."""
     query = (
         select(_alert.c.id)
-        .where(_alert.c.org == org, _alert.c.status.in_(statuses))
+        .where(_alert.c.org == org, _alert.c.status.in_(statuses), _alert.c.mode.in_(modes))
         .order_by(_alert.c.raised_ms.desc(), _alert.c.id)
         .limit(limit)
     )
@@ -76,10 +82,10 @@ def evidence(conn: Connection, org: str, reason: str | None, before_id: int | No
 
 
 def ledgers_since(conn: Connection, org: str, since_ms: int, limit: int) -> list[Row]:
-    """The newest ledgers of an organisation's presses stored since an instant."""
+    """The newest ledgers of an organisation's real presses stored since an instant; no drill, no probe."""
     query = (
         select(_ledger)
-        .where(_ledger.c.org == org, _ledger.c.stored_ms >= since_ms)
+        .where(_ledger.c.org == org, _ledger.c.stored_ms >= since_ms, _ledger.c.mode == "real")
         .order_by(_ledger.c.stored_ms.desc())
         .limit(limit)
     )

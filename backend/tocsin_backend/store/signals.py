@@ -40,7 +40,7 @@ _latest = (
 )
 _presses = (
     select(_signal.c.b, _signal.c.n)
-    .where(_signal.c.alert_id == bindparam("key"), _signal.c.kind == "press")
+    .where(_signal.c.alert_id == bindparam("key"), _signal.c.kind.in_(("press", "probe")))
     .order_by(_signal.c.id.desc())
     .limit(bindparam("limit"))
 )
@@ -132,7 +132,7 @@ def latest(conn: Connection, org: str, device: str, b: int, n: int) -> int:
 
 
 def newest_presses(conn: Connection, alert_id: str, limit: int) -> list[tuple[int, int]]:
-    """(b, n) of the last presses of an alert, the newest first, as their device counts them."""
+    """(b, n) of the last presses, or probes, of an alert, the newest first, as their device counts them."""
     return [(row[0], row[1] % VARIANT) for row in conn.execute(_presses, {"key": alert_id, "limit": limit})]
 
 
