@@ -5,6 +5,7 @@
 press_to_dispatch_idle       a press is published (QoS 1) -> the webhook sink has the whole first request
 press_to_dispatch_beats500   the same while 500 other devices beat, 500 beats a second
 contact_to_sent              the contact of a virtual board closes -> its lamp shows *sent*; the debounce is included
+step_lateness_… raise_with_10000_open_… burst500_… hanging_channel_…   the engine's own: engine_bench.py
 
 Ours and the floor's samples alternate, 50 ms apart, on the same broker; each press comes from a device of its own, so
 that each makes an alert; it has beaten once before, as a post in service has. The clock is CLOCK_MONOTONIC, one for
@@ -17,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import engine_bench
 from beat_source import beat_of
+from figures import figures
 from tocsin_backend.enrolment import Contact, Registrar, SiteDetails
 from tocsin_sim.broker import MOSQUITTO, NATS
 from tocsin_sim.raw_mqtt import RawClient
@@ -48,24 +51,6 @@ delay_s = 3600
 targets = [{ channel = "console" }, { person = "camille" }]
 """
 Credentials = dict[str, Any]
-
-
-def figures(samples_ms: Sequence[float], floor_ms: Sequence[float] = ()) -> dict[str, Any]:
-    """One object of bench.json: nearest-rank percentiles, and ratios where there is a floor."""
-
-    def rank(values: Sequence[float], share: int) -> float:
-        ordered = sorted(values)
-        return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
-
-    found: dict[str, Any] = {"n": len(samples_ms), "unit": "ms"}
-    for share in (50, 95, 99):
-        found[f"p{share}"] = round(rank(samples_ms, share), 3)
-    found["max"] = round(max(samples_ms), 3)
-    if floor_ms:
-        for share in (50, 99):
-            found[f"floor_p{share}"] = round(rank(floor_ms, share), 3)
-            found[f"ratio_p{share}"] = round(rank(samples_ms, share) / rank(floor_ms, share), 2)
-    return found
 
 
 class Presser:
@@ -266,6 +251,7 @@ MEASURES = {
     "press_to_dispatch_idle": lambda samples, broker: press_to_dispatch(samples, broker, beats=False),
     "press_to_dispatch_beats500": lambda samples, broker: press_to_dispatch(samples, broker, beats=True),
     "contact_to_sent": contact_to_sent,
+    **engine_bench.MEASURES,
 }
 COLUMNS = ("n", "p50", "p95", "p99", "max", "floor_p50", "floor_p99", "ratio_p50", "ratio_p99")
 

@@ -1,8 +1,10 @@
 """Where notices arrive: the instant of the first request about a device, on the clock all processes share."""
 
 import contextlib
+import json
 import re
 import socket
+import sys
 import threading
 import time
 
@@ -29,6 +31,12 @@ class WebhookSink:
                 raise TimeoutError(f"no notice of {device} within {within_s} s; {self.requests} requests came in all")
             return self.first_ns[device]
 
+    def wait_for_devices(self, count: int, within_s: float) -> dict[str, int]:
+        """`first_ns` once that many devices were named; whatever there is after that time."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(self.first_ns) >= count, within_s)
+            return dict(self.first_ns)
+
     def close(self) -> None:
         self._listener.close()
 
@@ -50,3 +58,11 @@ class WebhookSink:
                     for device in DEVICE.findall(body):
                         self.first_ns.setdefault(device.decode(), now_ns)
                     self._arrived.notify_all()
+
+
+if __name__ == "__main__":
+    # For whoever measures from another process: the port, then for each count on stdin a line of first_ns.
+    sink = WebhookSink()
+    print(sink.port, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(sink.wait_for_devices(int(line), 60.0)), flush=True)
