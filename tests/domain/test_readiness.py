@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import pytest
+from tocsin_backend.domain import calendars, localtime, rosters
+from tocsin_backend.domain.lint import DAY_MS
+from tocsin_backend.domain.people import Desk, Directory, Method, Person
+from tocsin_backend.domain.policies import Policy, Step, Target
+from tocsin_backend.domain.readiness import NOT_READY, READY, WEAK, Post, Readiness, readiness
+
+PARIS = "Europe/Paris"
+NOW = localtime.read("2026-11-23 12:00", PARIS)
+ALIVE = Post("post-1", "Grille nord", "alive", NOW - DAY_MS, NOW + DAY_MS)
+
+
+def person(number: int, channel: str = "email", days: int | None = 1) -> Person:
+    proven_ms = None if days is None else NOW - days * DAY_MS
+    methods = (Method(number, channel, "x", proven_ms=proven_ms),)
+    return Person(number, "o", f"p{number}", f"P {number}", "supervisor", "fr", methods)
+
+
+def world(*people: Person) -> Directory:
+    return Directory({each.id: each for each in people}, org="o")
+
+
+PAIR = world(person(1), person(2))
+PLAN = Policy("p", "P", 900_000, 1, (Step(60_000, (Target(person="p1"),)), Step(60_000, (Target(role="supervisor"),))))
+
+
+def ask(directory: Directory = PAIR, policy: Policy = PLAN, posts: tuple[Post, ...] = (ALIVE,)) -> Readiness:
+    return readiness("o", "s", policy, 3, posts, directory, NOW)
+
+
+def reasons(found: Readiness) -> tuple[str, list[str]]:
+    return found.verdict, [each.code for each in found.reasons]
+
+
+def test_a_site_that_is_ready() -> None:
+    found = ask()
+    assert reasons(found) == (READY, [])
+    rings = [(line.offset_ms, line.person, line.method) for line in found.rings.lines]
+    told = [(offset_ms, who.login, by.proven_ms) for offset_ms, who, by in rings if who and by]
+    assert told[:3] == [(0, "p1", NOW - DAY_MS), (60_000, "p1", NOW - DAY_MS), (60_000, "p2", NOW - DAY_MS)]
+
+
+@pytest.mark.parametrize(
+    ("posts", "verdict", "codes"),
+    [
+        ((), NOT_READY, ["no-post"]),
+        ((replace(ALIVE, presence="lost"),), NOT_READY, ["posts-lost"]),
+        ((replace(ALIVE, presence="never", probe_ms=None),), NOT_READY, ["posts-lost", "never-probed"]),
+        ((ALIVE, replace(ALIVE, presence="lost")), WEAK, ["post-not-heard"]),
+        ((replace(ALIVE, presence="late"),), WEAK, ["post-not-heard"]),
+        ((replace(ALIVE, probe_by_ms=NOW - 1),), WEAK, ["probe-overdue"]),
+        ((replace(ALIVE, probe_ms=None, probe_by_ms=None),), WEAK, ["never-probed"]),
+    ],
+)
+def test_the_posts(posts: tuple[Post, ...], verdict: str, codes: list[str]) -> None:
+    assert reasons(ask(posts=posts)) == (verdict, codes)
+
+
+@pytest.mark.parametrize(
+    ("directory", "verdict", "codes"),
+    [
+        (world(), NOT_READY, ["nobody-rings", "step-empty"]),
+        (world(person(1), person(2, days=None)), WEAK, ["contact-unproven"]),
+        (world(person(1), person(2, days=91)), WEAK, ["contact-unproven"]),
+        (world(person(1, days=None), person(2, days=None)), WEAK, ["nothing-proven"]),
+        (world(person(1, "push"), person(2, "push")), WEAK, ["push-only"]),
+        (world(person(1)), WEAK, ["one-alone"]),
+    ],
+)
+def test_the_people(directory: Directory, verdict: str, codes: list[str]) -> None:
+    assert (ask(directory).verdict, list(dict.fromkeys(each.code for each in ask(directory).reasons))) == (
+        verdict,
+        codes,
+    )
+
+
+def test_a_screen_alone_rings_nobody() -> None:
+    screen = replace(PLAN, steps=(Step(60_000, (Target(channel="console"),)),))
+    assert reasons(ask(policy=screen)) == (NOT_READY, ["nobody-rings"])
+    first = replace(PLAN, steps=(*screen.steps, *PLAN.steps))
+    assert reasons(ask(policy=first)) == (WEAK, ["first-step-screen-only"])
+    centre = replace(PLAN, steps=(Step(60_000, (Target(channel="dc09/cra"),)),))
+    assert reasons(ask(policy=centre)) == (READY, [])
+
+
+def test_the_hour_decides_and_gaps_are_named() -> None:
+    night = calendars.parse({"id": "nuit", "title": "N", "rule": [{"hours": ["20:00-08:00"]}]})
+    layer = {"every": "day", "start": "2026-01-05", "people": ["p1", "p2"], "until": "2026-11-24"}
+    roster = rosters.parse({"id": "r", "title": "R", "layer": [layer]}, {"p1": 1, "p2": 2}, {}, PARIS)
+    directory = replace(PAIR, calendars={"nuit": night}, rosters={"r": roster})
+    by_night = replace(PLAN, steps=(Step(60_000, (Target(roster="r", during="nuit"), Target(channel="console"))),))
+    day, dark = (
+        readiness("o", "s", by_night, 1, (ALIVE,), directory, localtime.read(f"2026-11-23 {hour}", PARIS))
+        for hour in ("12:00", "22:00")
+    )
+    assert reasons(day) == (NOT_READY, ["nobody-rings", "roster-gap"])
+    assert reasons(dark) == (WEAK, ["roster-gap"])
+    assert "2026-11-25 00:00+01:00" in dark.reasons[0].words
+
+
+def test_rescuers_at_a_desk_count() -> None:
+    rescuer = replace(person(9), org="h")
+    directory = replace(world(rescuer), desks={"h/d": Desk("h", "d", "D", role="supervisor")})
+    policy = replace(PLAN, steps=(Step(60_000, (Target(desk="h/d"),)),))
+    found = ask(directory, policy)
+    assert reasons(found) == (WEAK, ["one-alone"])
+    assert found.rings.lines[0].method is not None
+    assert found.rings.lines[0].method.external
