@@ -1,6 +1,7 @@
 """A whole backend in this process: two organisations, people of every role, a post and a gateway each."""
 
 import base64
+import copy
 import threading
 import time
 from pathlib import Path
@@ -46,6 +47,13 @@ class House:
             self.gateways[org] = desk.add_gateway(org, f"gw-{org}")
         self._n = 0
         self._tokens: dict[str, str] = {}
+
+    def annex(self) -> "House":
+        """A second server on the same database, to be started and stopped by itself."""
+        other = copy.copy(self)
+        other.app = create_app(self.settings)
+        other.parts = other.app.state.services
+        return other
 
     def start(self) -> None:
         listener = listen(self.settings)
