@@ -1,5 +1,6 @@
 """The gateway against real brokers and a backend that misbehaves: order, refusals, beats, downlink, link, disk."""
 
+import base64
 import contextlib
 import json
 import os
@@ -15,6 +16,8 @@ from fake_backend import reply
 from tocsin_gateway import beats, forwarding, mqtt_link, uplink
 from tocsin_gateway import intake as intake_module
 from tocsin_wire.limits import MAX_RECEIVED
+
+COMMAND = ACK.removesuffix("ack") + "cmd"
 
 pytestmark = pytest.mark.chain
 
@@ -315,6 +318,26 @@ def test_rows_wait_for_a_broker_that_is_away(any_broker, make_app, backend, ente
     assert backend.acked == 0
     any_broker.start()
     backend.wait(lambda: backend.acked == 1, 20)
+
+
+def test_a_command_is_passed_down_in_its_time_and_dropped_after_it(any_broker, make_app, backend, enter):
+    """Late is worse than never: an alarm must not sound when the broker comes back."""
+    app = make_app(any_broker)
+    post = enter(any_broker, POST)
+    post.subscribe(COMMAND)
+    backend.send_item(topic=COMMAND, frame=base64.b64encode(b"in time").decode(), ttl_ms=30_000)
+    assert post.take().payload == b"in time"
+    any_broker.kill()
+    wait_for(lambda: not app.link.ready, 20, "the broker missed")
+    backend.send_item(topic=COMMAND, frame=base64.b64encode(b"late").decode(), ttl_ms=50)
+    time.sleep(0.1)
+    any_broker.start()
+    backend.wait(lambda: backend.acked == 2, 20)
+    assert app.counts.now()["commands_expired"] == 1
+    again = enter(any_broker, POST)
+    again.subscribe(COMMAND)
+    backend.send_item(topic=COMMAND, frame=base64.b64encode(b"fresh").decode(), ttl_ms=30_000)
+    assert again.take().payload == b"fresh"
 
 
 def test_a_row_that_is_not_ours_to_publish_is_passed_over(broker, make_app, backend, enter):

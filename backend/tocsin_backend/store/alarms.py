@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from . import tables
-from .dialect import Prepared
+from .dialect import Prepared, locked, locks
 
 _group = tables.AlarmGroup.__table__  # type: ignore[attr-defined]
 _device = tables.Device.__table__  # type: ignore[attr-defined]
@@ -29,8 +29,13 @@ class Session:
 
 
 def session(conn: Connection, org: str, device: str) -> Session | None:
-    """What a command to this device must quote; None for a device that is unknown or retired."""
-    row = conn.execute(_session, {"of_org": org, "of_device": device}).one_or_none()
+    """What a command to this device must quote; None for a device that is unknown or retired.
+
+    For a job that writes the device is locked: two engines never give one counter twice.
+    """
+    row = conn.execute(
+        locked(_session) if locks(conn) else _session, {"of_org": org, "of_device": device}
+    ).one_or_none()
     return None if row is None or row[3] is not None else Session(row[0], row[1], row[2])
 
 
