@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tocsin_backend.channels import Outgoing
 from tocsin_backend.channels.cap import Cap, write_whole
-from tocsin_backend.domain import cap
+from tocsin_backend.domain import cap, policies
 from tocsin_backend.domain.alerts import Alert
 from tocsin_backend.domain.notices import Message
+from tocsin_backend.engine import Sender
 from tocsin_backend.store import cap as messages
 
 AT_MS = 1_764_000_000_000
@@ -246,6 +247,33 @@ def test_a_drill_never_leaves(pressed, mode):
     outcome = Cap(pressed.database, pressed.clock, "tocsin.test").send(told(alert_id, "d-1"))
     assert (outcome.accepted, outcome.permanent) == (False, True)
     assert issued_by(pressed) == []
+
+
+def test_an_alert_whose_policy_names_the_feed_is_followed_to_its_end(rig):
+    """Through the engine: pressed, nobody answers, answered, pressed again, answered, closed. And a drill beside it."""
+    channel = Cap(rig.database, rig.clock, "tocsin.test")
+    rig.outbox.channels = frozenset({*rig.outbox.channels, "cap"})
+    rig.engine.senders["cap"] = Sender(channel, rig.engine._sent, rig.clock.now_ms)
+    rig.policy(steps((30, [SCREEN, policies.Target(channel="cap"), who("a.martin")])))
+    martin, post = rig.person("a.martin", webhook="https://a.test"), rig.post("bau-1", policy="plan")
+    alert_id = post.press()["alert"]
+    post.press(mode="drill")
+    rig.run(31_000)
+    rig.engine.answer(ORG, alert_id, martin, "console", 1)
+    rig.run(61_000)
+    post.press()
+    rig.run(1_000)
+    rig.engine.answer(ORG, alert_id, martin, "console", 2)
+    rig.run(1_000)
+    rig.engine.close(ORG, alert_id, martin, "real")
+    rig.run(1_000)
+    with rig.database.read() as conn:
+        rows = messages.earlier(conn, alert_id)
+    assert [(each.kind, each.state) for each in rows] == [
+        ("Alert", "raised/1/0"), ("Update", "raised/1/0/unanswered"), ("Update", "answered/1/0"),
+        ("Update", "raised/2/0"), ("Update", "answered/2/0"), ("Update", "closed/2/0/real"),
+    ]  # fmt: skip
+    assert len(issued_by(rig)) == len(rows)
 
 
 def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
