@@ -90,3 +90,10 @@ def test_nothing_is_changed_and_the_same_press_gives_the_same_run() -> None:
     frozen = plan(FIRST)
     assert run(frozen) == run(frozen)
     assert replace(WORLD) == WORLD
+
+
+def test_a_message_that_a_newer_one_replaced_is_told_once() -> None:
+    slow = replace(WORLD, by_id={3: replace(WORLD.by_id[3], methods=(Method(30, "sms", "x", offset_ms=90_000),))})
+    press = press_of("o", "s", "d", plan(Step(60_000, (Target(person="p3"),))))
+    found = dry_run(press, slow, localtime.read("2026-11-21 02:10", PARIS), 5)
+    assert [line.offset_ms // 1000 for line in found.lines if line.what == "told"] == [90, 210]
