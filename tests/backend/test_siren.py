@@ -102,6 +102,26 @@ def test_a_command_that_was_lost_is_sent_again_and_moves_the_output_once(house):
     assert house.one.moves == [("cour", "on")]
 
 
+def test_two_outputs_of_one_device_are_two_commands_of_one_second(house):
+    house.rig.sql("""UPDATE alarm_group SET outputs='[["sirene-1","cour"],["sirene-1","hall"]]'""")
+    alert_id = house.press()
+    assert house.deliver() == ["done", "done"]
+    first, second = house.one.commands
+    assert (first["c"] + 1, first["t"]) == (second["c"], second["t"])
+    assert set(house.orders(alert_id).values()) == {"delivered"}
+
+
+def test_what_comes_in_the_wrong_order_is_tried_again(house):
+    house.rig.sql("""UPDATE alarm_group SET outputs='[["sirene-1","cour"],["sirene-1","hall"]]'""")
+    alert_id = house.press()
+    for topic, frame in reversed(commands_down(house.rig)):
+        house.one.says(house.one.hears(topic, frame))
+    assert house.one.refused == ["counter"]
+    house.rig.run(2_100)
+    house.deliver()
+    assert set(house.orders(alert_id).values()) == {"delivered"}
+
+
 def test_a_reply_that_was_lost_makes_another_try_and_no_other_move(house):
     house.press()
     (topic, frame), *_ = commands_down(house.rig)
