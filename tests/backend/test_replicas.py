@@ -92,6 +92,19 @@ def test_two_engines_serve_each_step_once(first: Rig, second: Rig) -> None:
     assert first.sql("SELECT what, count(*) FROM timeline_entry WHERE what='step' GROUP BY what") == [("step", 120)]
 
 
+def test_two_engines_take_over_each_lease_once(first: Rig, second: Rig) -> None:
+    envelopes = [first.post(f"bau-{number}", policy="plan").press_envelope() for number in range(60)]
+    first.ingest.envelopes(ORG, "gw-1", envelopes)
+    first.open()  # the process that held the leases is gone, another one is in its place
+    first.database.write(first.engine._resume).result()
+    first.clock.now += LEASE_MS
+    for _ in range(3):
+        assert [each for each in together(first.engine.turn, second.engine.turn) if isinstance(each, Exception)] == []
+    for each in (first, second):
+        each.pump()
+    assert first.told() + second.told() == {("https://a/", "notify"): 60}
+
+
 def test_two_raises_of_one_alert_make_one(first: Rig, second: Rig) -> None:
     posts = [first.post(f"bau-{number}", policy="plan") for number in range(30)]
     for post in posts:
@@ -176,10 +189,10 @@ def test_what_waits_in_a_process_is_its_own_however_long(first: Rig, second: Rig
     first.settle()  # its one worker is busy: the message waits
     until_ms = first.clock.now + 3 * LEASE_MS
     while first.clock.now < until_ms:
-        next_ms = first.engine.turn()
-        assert next_ms is not None
         second.engine.turn()
         second.pump()
+        next_ms = first.engine.turn()
+        assert next_ms is not None
         first.clock.now = max(first.clock.now + 500, next_ms)
     assert second.told()[("https://a/", "notify")] == 0
     first.pump()
