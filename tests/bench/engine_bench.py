@@ -41,6 +41,8 @@ OBSERVE_S = 20.0
 BURSTS = 5
 HANG_S = 30.0
 EVERY_S = 0.02
+FAR_MS = 10**13  # while the table is being filled nothing is due
+LEAD_MS = 3_000  # between the last statement of the filling and the first instant
 WITHIN_S = 60.0
 SCREEN = Target(channel="console")
 
@@ -135,20 +137,28 @@ def _fill(filled: World, seconds: float) -> None:
     posts = filled.posts("open", OPEN)
     for start in range(0, OPEN, BATCH):
         filled.press(posts[start : start + BATCH])
-    now_ms = filled.clock.now_ms()
     span_ms = int(seconds * 1000)
     ids = [row[0] for row in filled.sql("SELECT id FROM alert ORDER BY id")]
 
     def job(conn: Any) -> None:
         from sqlalchemy import bindparam, update
-        from tocsin_backend.store.database import notes
 
         alert = tables.Alert.__table__  # type: ignore[attr-defined]
-        rows = [{"key": each, "due": now_ms + 1_000 + span_ms * at // OPEN} for at, each in enumerate(ids)]
+        rows = [{"key": each, "due": FAR_MS + span_ms * at // OPEN} for at, each in enumerate(ids)]
         conn.execute(update(alert).where(alert.c.id == bindparam("key")).values(due_ms=bindparam("due")), rows)
-        notes(conn).wake(now_ms + 1_000)
+
+    def begin(conn: Any) -> None:
+        from sqlalchemy import update
+        from tocsin_backend.store.database import notes
+
+        now_ms = filled.clock.now_ms()
+        alert = tables.Alert.__table__  # type: ignore[attr-defined]
+        conn.execute(update(alert).values(due_ms=alert.c.due_ms - FAR_MS + now_ms + LEAD_MS))
+        notes(conn).wake(now_ms + LEAD_MS)
 
     filled.database.write(job).result()
+    filled.settle()
+    filled.database.write(begin).result()
 
 
 def step_lateness(kind: str, samples: int) -> dict[str, Any]:
