@@ -35,10 +35,12 @@ from tocsin_backend.api import (
     health,
     organisations,
     policies,
+    probes,
     readiness,
     rosters,
     session,
     sms_inbound,
+    windows,
 )
 from tocsin_backend.api.context import COOKIE, Services
 from tocsin_backend.api.guards import Guards
@@ -167,7 +169,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.router.routes[:0] = gateway.ROUTES  # matched first: they are the way of a press
     api = APIRouter(prefix="/api/v1")
     parts_of_api = (session, alerts, estate, cap, contacts, sms_inbound)
-    for part in (*parts_of_api, policies, calendars, rosters, organisations, readiness, alarms, centres):
+    for part in (
+        *parts_of_api, policies, calendars, rosters, organisations, readiness, alarms, centres, probes, windows,
+    ):  # fmt: skip
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -27,11 +27,13 @@ from tocsin_backend.commands import (
     organisations,
     people,
     policies,
+    probes,
     ready,
     rosters,
     sites,
     traffic,
     watchdog,
+    windows,
 )
 from tocsin_backend.errors import Misconfigured, TocsinError, Unavailable
 from tocsin_backend.settings import read_settings
@@ -49,6 +51,8 @@ NOUNS = (
     rosters,
     desks,
     ready,
+    windows,
+    probes,
     alarms,
     centres,
     alerts,

@@ -285,6 +285,7 @@ class Engine:
         def job(conn: Connection) -> None:
             now_ms = self.clock.now_ms()
             engines.beat(conn, self.outbox.owner, now_ms)
+            notes(conn).wake(windows.earliest_ms(conn))  # the command line may have announced, or ended, one
             if self.database.shared and engines.expire_leases(conn, now_ms):
                 notes(conn).wake(now_ms)
 

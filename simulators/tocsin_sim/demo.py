@@ -332,7 +332,9 @@ class Trial:
             " ORDER BY device, b, n",
             self.began_ms,
         )
-        alerts = stack.query("SELECT id FROM alert WHERE category = 'call' AND raised_ms >= ?", self.began_ms)
+        alerts = stack.query(
+            "SELECT id FROM alert WHERE category = 'call' AND mode <> 'probe' AND raised_ms >= ?", self.began_ms
+        )
         stored, orphans = 0, {alert["id"] for alert in alerts}
         lamp_sent, dispatch = [], []
         lost = 0

@@ -124,7 +124,7 @@ def _judge_duplicates(verdict: Verdict, presses: list[Pressed], signals: list[Ro
     for row in signals:
         members[row["alert_id"]].append(row)
     for alert in alerts.values():
-        if alert["category"] != "call" or alert["mode"] == "probe":
+        if alert["category"] != "call" or alert.get("mode") == "probe":
             continue
         own = members[alert["id"]]
         keys = {f"{row['org']}/{row['device']}/{row['b']}-{row['n']}" for row in own}

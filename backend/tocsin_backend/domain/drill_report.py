@@ -81,6 +81,12 @@ def dump(report: Mapping[str, Any]) -> str:
     return json.dumps(report, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def load(text: str) -> dict[str, Any]:
+    """What `dump` wrote."""
+    report: dict[str, Any] = json.loads(text)
+    return report
+
+
 def _by_alert(rows: Iterable[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = defaultdict(list)
     for each in rows:

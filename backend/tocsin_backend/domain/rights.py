@@ -12,10 +12,16 @@ RIGHTS: dict[str, frozenset[str]] = {
             "see-evidence",
             "see-plans",
             "see-readiness",
+            "run-drills",
+            "run-maintenance",
         }
     ),
-    "supervisor": frozenset({"see", "answer", "close", "escalate", "see-plans", "see-readiness"}),
-    "technician": frozenset({"see", "answer-technical", "close-technical", "see-evidence", "see-readiness"}),
+    "supervisor": frozenset(
+        {"see", "answer", "close", "escalate", "see-plans", "see-readiness", "run-drills", "run-maintenance"}
+    ),
+    "technician": frozenset(
+        {"see", "answer-technical", "close-technical", "see-evidence", "see-readiness", "run-maintenance"}
+    ),
     "observer": frozenset({"see"}),
 }
 ROLES = tuple(RIGHTS)

@@ -117,6 +117,13 @@ def end(conn: Connection, window_id: int, ended_ms: int, report: str) -> None:
     conn.execute(update(_window).where(_window.c.id == window_id).values(values))
 
 
+def end_soon(conn: Connection, window: Window, now_ms: int) -> None:
+    """It ends now, by the engine's next look; what has not begun is called off. No press belongs to it from here on."""
+    begun = {"ends_ms": now_ms, "next_ms": now_ms}
+    values = begun if window.starts_ms < now_ms else {"ended_ms": now_ms, "next_ms": None}
+    conn.execute(update(_window).where(_window.c.id == window.id, _window.c.ended_ms.is_(None)).values(values))
+
+
 def open_alerts(conn: Connection, window_id: int) -> list[str]:
     """Ids of the drill's alerts that are not closed."""
     query = select(_alert.c.id).where(_alert.c.window_id == window_id, _alert.c.status != "closed")
