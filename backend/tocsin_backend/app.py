@@ -131,7 +131,6 @@ def build(settings: Settings, clock: Clock) -> Services:
         answering=Answering(database, engine, replies, modems, clock.now_ms),
         contacts=Contacts(database, secret, channels, clock.now_ms),
         machines=Machines(database, clock.now_ms, dc09),
-        centre_watch=CentreWatch(database, clock, outbox, dc09),
         sms_inbound_token=read_sms_inbound_token(settings),
         now_ms=clock.now_ms,
         stopping=asyncio.Event(),
@@ -140,19 +139,21 @@ def build(settings: Settings, clock: Clock) -> Services:
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """The server's application, which closes its database when it ends. Raises as `build`."""
-    parts = build(settings, clock or SystemClock())
+    clock = clock or SystemClock()
+    parts = build(settings, clock)
+    centre_watch = CentreWatch(parts.database, clock, parts.engine.outbox, parts.machines.channel)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.gateways = gateway.Gateways(parts)
         try:
             await asyncio.to_thread(parts.engine.start)
-            parts.centre_watch.start()
+            centre_watch.start()
             yield
         finally:
             parts.stopping.set()
             app.state.gateways.wake_all()
-            await asyncio.to_thread(parts.centre_watch.stop)
+            await asyncio.to_thread(centre_watch.stop)
             await asyncio.to_thread(parts.engine.stop)
             await asyncio.to_thread(parts.database.close)
 

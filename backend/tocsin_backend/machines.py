@@ -54,7 +54,7 @@ class Machines:
     def __init__(self, database: Database, now_ms: Callable[[], int], channel: Dc09) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._channel = channel
+        self.channel = channel
 
     # -- alarm groups
 
@@ -156,7 +156,7 @@ class Machines:
             found = centres.get(conn, org, centre)
         if found is None:
             raise NotFound(f"there is no monitoring centre {centre[:40]!r}")
-        faults = self._channel.test(found, event=event)
+        faults = self.channel.test(found, event=event)
         return [
             {"path": f"{host}:{port}", "ok": not fault, "error": fault}
             for (host, port), fault in zip(found.paths, faults, strict=True)

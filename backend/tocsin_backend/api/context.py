@@ -11,7 +11,6 @@ from tocsin_backend.accounts import Accounts, csrf_matches
 from tocsin_backend.answering import Answering
 from tocsin_backend.api.errors import ApiError
 from tocsin_backend.api.guards import bearer
-from tocsin_backend.centre_watch import CentreWatch
 from tocsin_backend.contacts import Contacts
 from tocsin_backend.domain import rights
 from tocsin_backend.engine import Engine
@@ -44,7 +43,6 @@ class Services:
     answering: Answering
     contacts: Contacts
     machines: Machines
-    centre_watch: CentreWatch
     sms_inbound_token: str  # "": no provider posts replies
     now_ms: Callable[[], int]
     stopping: asyncio.Event
