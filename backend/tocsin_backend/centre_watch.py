@@ -41,6 +41,8 @@ class CentreWatch:
         self._channel = channel
         self._failing: dict[tuple[str, str], str] = {}  # (org, centre) -> LOST or PATH, as it was told
         self._doubt: dict[tuple[str, str], int] = {}  # failed once: when it is tried again
+        self._judged: set[tuple[str, str]] = set()  # since this process began
+        self._tidied: set[str] = set()  # organisations whose alerts of an earlier process were looked at
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -70,6 +72,9 @@ class CentreWatch:
         known = {(each.org, each.id) for each in watched}
         for key in [each for each in self._failing if each not in known]:
             self._tell(key, "")  # removed, or no longer supervised: nobody waits for it any more
+        for org in {each.org for each in watched} - self._tidied:
+            if all((each.org, each.id) in self._judged for each in watched if each.org == org):
+                self._tidy(org)
         return max(100, wait_ms)
 
     def _due_ms(self, centre: Centre) -> int:
@@ -91,6 +96,7 @@ class CentreWatch:
             self._doubt[key] = now_ms + centre.supervision_ms
         else:
             self._doubt.pop(key, None)
+        self._judged.add(key)
         detail = "; ".join(f"{host}:{port}: {fault}" for (host, port), fault in zip(centre.paths, faults, strict=True))
         self._tell(key, state, detail if state else "")
 
@@ -107,6 +113,14 @@ class CentreWatch:
         others = [each for (whose, _), each in self._failing.items() if whose == org]
         over = "" if before in others else before
         self._database.write(partial(self._told, org, centre, state, over, detail), Priority.ENGINE).result()
+
+    def _tidy(self, org: str) -> None:
+        """What an earlier process told of and nobody sees any more is over, once every line was tested."""
+        self._tidied.add(org)
+        failing = [each for (whose, _), each in self._failing.items() if whose == org]
+        for state in (LOST, PATH):
+            if state not in failing:
+                self._database.write(partial(self._told, org, "", "", state, ""), Priority.ENGINE).result()
 
     def _told(self, org: str, centre: str, state: str, over: str, detail: str, conn: Connection) -> None:
         now_ms = self._clock.now_ms()

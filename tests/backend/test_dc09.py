@@ -387,6 +387,37 @@ def test_two_lost_centres_are_cleared_when_both_answer(line):
     assert line.technical() == [("centre-lost", "cleared")]
 
 
+def test_what_was_lost_before_a_restart_is_cleared_after_it(line):
+    line.save(a_centre(free_port()))
+    for _ in range(3):
+        line.rig.clock.now += 60_000
+        line.watch.turn()
+    assert line.technical() == [("centre-lost", "active")]
+    line.watch = CentreWatch(line.rig.database, line.rig.clock, line.rig.outbox, line.channel)
+    with receiver(band=(10**6, 10**6)) as (port, _, _):
+        line.save(a_centre(port))
+        line.rig.clock.now += 60_000
+        line.watch.turn()
+    assert line.technical() == [("centre-lost", "cleared")]
+
+
+def test_a_centre_that_was_removed_is_waited_for_no_more(line):
+    line.save(a_centre(free_port()))
+    for _ in range(3):
+        line.rig.clock.now += 60_000
+        line.watch.turn()
+    line.rig.database.write(lambda conn: centres.remove(conn, ORG, "alpha")).result()
+    line.watch.turn()
+    assert line.technical() == [("centre-lost", "cleared")]
+
+
+def test_the_watch_runs_and_stops(line):
+    line.save(a_centre(free_port()))
+    line.watch.start()
+    line.watch.stop()
+    assert not line.watch._thread.is_alive()
+
+
 def test_posts_keep_their_numbers(rig):
     for name in ("bau-1", "bau-2", "bau-3"):
         rig.post(name)
