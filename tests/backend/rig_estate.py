@@ -3,7 +3,8 @@
 import json
 
 from backend_rig import ORG, START_MS, Recorder, Rig
-from tocsin_backend.domain import rosters
+from tocsin_backend.domain import calendars, rosters
+from tocsin_backend.domain.calendars import Calendar
 from tocsin_backend.domain.rosters import Roster
 from tocsin_backend.engine import Sender
 from tocsin_backend.store import tables
@@ -60,3 +61,11 @@ def alarm_group(rig: Rig, name: str, *outputs: tuple[str, str], site: str = "lyc
             created_ms=START_MS,
         )
     )  # fmt: skip
+
+
+def calendar(rig: Rig, made: Calendar, org: str = ORG) -> None:
+    rig.save(
+        tables.Calendar(
+            org=org, id=made.id, title=made.title, version=1, body=calendars.dump(made), changed_ms=START_MS
+        )
+    )

@@ -5,44 +5,7 @@ from backend_rig import ACCEPTED, ORG, SCREEN, Post, Rig, steps, who
 from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.domain.policies import Target
 from tocsin_backend.errors import Forbidden
-
-ANNE, BOB, CARL, POLICE = "https://anne/", "https://bob/", "carl@x.fr", "https://police/"
-
-
-@pytest.fixture
-def town(rig: Rig) -> Rig:
-    """Anne first, Bob after 30 s, Carl (by mail) after 60 s more; then Carl again every 2 minutes."""
-    rig.person("anne", webhook=ANNE)
-    rig.person("bob", webhook=BOB)
-    rig.person("carl", email=CARL)
-    rig.person("police", webhook="!" + POLICE)
-    rig.policy(steps((30, [SCREEN, who("anne")]), (60, [who("bob")]), (120, [who("carl")]), answer_timeout_ms=600_000))
-    return rig
-
-
-@pytest.fixture
-def post(town: Rig) -> Post:
-    made = town.post("bau-1", policy="plan")
-    made.birth()
-    return made
-
-
-def answer(town: Rig, alert: str, login: str) -> str:
-    return town.engine.answer(ORG, alert, town.persons[login], "console")
-
-
-def close(town: Rig, alert: str, login: str, reason: str = "real") -> str:
-    return town.engine.close(ORG, alert, town.persons[login], reason)
-
-
-def alive(town: Rig, post: Post, for_ms: int) -> None:
-    """Time passes at a post that beats."""
-    while for_ms > 0:
-        part = min(for_ms, 20_000)
-        town.run(part)
-        post.beat()
-        town.run()
-        for_ms -= part
+from town import ANNE, BOB, CARL, POLICE, alive, answer, close
 
 
 def test_1_anne_answers_at_once_and_nobody_else_is_woken(town: Rig, post: Post) -> None:
