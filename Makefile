@@ -2,7 +2,7 @@
 #   make run                         the whole system with a dozen simulated posts; Ctrl-C stops it
 #   make run SECONDS=40 REPORT=f     the same, unattended: presses by itself, exit status 0 only if every press became one alert
 #   make test [ARGS='-k wire']       every test       make check   style, types, import rules, docs
-#   make bench [WHAT=name]           latency tables   make soak WHAT=chain SECONDS=600 [SEED=n] [REPORT=f]
+#   make bench [WHAT=name]           latency tables   make soak WHAT=chain|engine SECONDS=600 [CASES=n] [SEED=n] [REPORT=f]
 #   make docs                        write the generated parts of the documents anew
 #   make screens                     take the README's screenshots anew, from a running system
 
@@ -30,7 +30,7 @@ bench: .venv/ready-dev
 	@$(BIN)/python tests/bench/run.py $(WHAT)
 
 soak: .venv/ready-dev
-	@$(BIN)/python tests/chain/soak.py $(or $(WHAT),chain) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report "$(REPORT)")
+	@$(BIN)/python tests/soak/soak.py $(or $(WHAT),chain) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report "$(REPORT)")
 
 docs: .venv/ready-dev
 	$(BIN)/python tests/wire/wire_doc.py
