@@ -12,6 +12,8 @@ from backend_rig import ORG, SCREEN, START_MS, Rig, steps, who
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysiaalarm import SIAAccount, SIAEvent
+from siadc09.account import Account
+from siadc09.message import AckMessage
 from siadc09.util import crc
 from tocsin_backend.centre_watch import CentreWatch
 from tocsin_backend.channels import Outgoing
@@ -214,6 +216,20 @@ def test_with_a_key_a_plain_ack_is_none(line):
     assert replies(frame_of("ACK", 5), "") != []
     assert replies(frame_of("ACK", 5), KEY) == []
     assert replies(frame_of("ACK", 5, "[" + "00" * 16, "*"), KEY) == []
+
+
+@pytest.mark.parametrize(("age_s", "status"), [(0, "delivered"), (3_600, "pending")])
+def test_an_encrypted_ack_of_another_hour_is_none(line, monkeypatch, age_s, status):
+    monkeypatch.setattr(channel_module, "DEADLINE_S", 0.5)
+    account = Account(acct=int(ACCOUNT, 16), key=KEY)
+
+    def answer(frame: bytes) -> bytes:
+        at = datetime.fromtimestamp(line.rig.clock.now // 1000 - age_s, UTC)
+        return AckMessage(account, int(frame[frame.index(b"L0#") - 4 :][:4]), at).encode()
+
+    with scripted(answer) as (port, _):
+        line.save(a_centre(port, key=KEY))
+        assert line.dispatch(line.press())[0] == status
 
 
 def test_a_duh_is_for_good(line):

@@ -37,6 +37,7 @@ from .reach import Reach, Refused
 
 ANSWER_MAX: Final = 1_024  # bytes of a reply; the longest known is 200
 SEQUENCES: Final = 9_999  # 0001 to 9999, then 0001 again; 0000 is the NAK's own
+ACK_AGE_S: Final = 60  # the standard's window is +20/-40 s around the frame's time
 _REFUSED: Final = "is not a public address (TOCSIN_CENTRE_PRIVATE_NETWORKS can allow it)"
 _REPLY: Final = re.compile(rb'\n([0-9A-Fa-f]{4})([0-9A-Fa-f]{4})("(\*?)(ACK|NAK|DUH)"([0-9]{4})[^\r\n]*)\r')
 _TIME: Final = re.compile(rb"_([0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{2}-[0-9]{2}-[0-9]{4})\Z")
@@ -165,8 +166,8 @@ class Dc09:
     ) -> Reply:
         """Send the frame, dated now or `at`, and read until its reply. Raises OSError, ValueError."""
         peer.deadline_s = deadline_s
-        now = datetime.fromtimestamp(self._clock.now_ms() // 1000, UTC)
-        peer.sendall(frame.encode(seq=sequence, timestamp=at or now))
+        dated = at or datetime.fromtimestamp(self._clock.now_ms() // 1000, UTC)
+        peer.sendall(frame.encode(seq=sequence, timestamp=dated))
         heard = b""
         while True:
             peer.settimeout(left_s(deadline_s))
@@ -175,7 +176,7 @@ class Dc09:
                 raise ValueError("the centre hung up without an answer")
             heard += more
             for reply in replies(heard, centre.key):
-                if reply.word == "NAK" or reply.sequence == sequence:
+                if reply.word == "NAK" or (reply.sequence == sequence and _is_fresh(reply, centre, dated)):
                     return reply
             if len(heard) > ANSWER_MAX:
                 raise ValueError("the centre's answer makes no sense")
@@ -190,6 +191,11 @@ class Dc09:
     def _note_answer(self, centre: Centre) -> None:
         now_ms = self._clock.now_ms()
         self._database.write(lambda conn: centres.answered(conn, centre.org, centre.id, now_ms), Priority.BEAT)
+
+
+def _is_fresh(reply: Reply, centre: Centre, dated: datetime) -> bool:
+    """Not an encrypted ACK of another day, which somebody kept until the same number came again."""
+    return not centre.key or reply.at is None or abs((reply.at - dated).total_seconds()) <= ACK_AGE_S
 
 
 def replies(heard: bytes, key: str) -> list[Reply]:
