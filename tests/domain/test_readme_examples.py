@@ -11,7 +11,7 @@ from tocsin_backend.domain import calendars, policies, rosters
 README = Path(__file__).parents[2] / "backend/README.md"
 PEOPLE = {login: ("supervisor", frozenset(("email", "webhook"))) for login in ("a.martin", "b.durand", "c.petit")}
 JOUR = calendars.parse({"id": "jour", "title": "Jour", "rule": [{"hours": ["08:00-20:00"]}]})
-HOURS = {name: JOUR for name in ("jour", "nuit", "ferie")}
+HOURS = dict.fromkeys(("jour", "nuit", "ferie"), JOUR)
 KNOWN = policies.Known(
     rosters={"astreinte": tuple(PEOPLE)},
     hours={"jour": (True, True)},

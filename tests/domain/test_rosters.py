@@ -231,6 +231,15 @@ also = 1
     ]
 
 
+@pytest.mark.parametrize(("key", "text"), [("start", "9999-12-31"), ("until", "9999-12-31"), ("start", "0001-01-01")])
+def test_a_date_that_no_calculation_can_hold_is_refused(key: str, text: str) -> None:
+    layer = {"every": "week", "start": "2026-01-05", "people": ["a"]} | {key: text}
+    with pytest.raises(BadDocument, match="the year must be between 2000 and 2100"):
+        rosters.parse({"id": "x", "title": "x", "layer": [layer]}, PEOPLE, {}, PARIS)
+    with pytest.raises(ValueError, match="between"):
+        localtime.read(text, PARIS)
+
+
 def test_a_roster_needs_an_entry() -> None:
     with pytest.raises(BadDocument, match="at least one"):
         rosters.parse({"id": "x", "title": "x"}, PEOPLE, {}, PARIS)

@@ -3,9 +3,12 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
+
+from .localtime import YEARS
 
 NAME: Final = re.compile(r"[a-z0-9-]{1,32}\Z")
 _HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)\Z")
@@ -113,17 +116,16 @@ class Reader:
 
     def day(self, path: str, value: object) -> date:
         """A date: TOML's own, or a text such as "2026-12-24"."""
-        if type(value) is date:
-            return value
-        try:
-            return (
-                date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else self._no_day(path, value)
-            )
-        except ValueError:
-            return self._no_day(path, value)
-
-    def _no_day(self, path: str, value: object) -> date:
-        self.fault(path, f'must be a date such as "2026-12-24", not {value!r}')
+        found = value if type(value) is date else None
+        if isinstance(value, str) and len(value) == 10:
+            with suppress(ValueError):
+                found = date.fromisoformat(value)
+        if found is not None and found.year in YEARS:
+            return found
+        if found is None:
+            self.fault(path, f'must be a date such as "2026-12-24", not {value!r}')
+        else:
+            self.fault(path, f"is {found}; the year must be between {YEARS[0]} and {YEARS[-1]}")
         return SOME_DAY
 
     def time(self, path: str, value: object) -> int:

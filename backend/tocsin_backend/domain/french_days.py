@@ -7,11 +7,13 @@ academies set their own, which no package carries: a calendar lists them itself 
 
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 from holidays.countries.france import France
 from vacances_scolaires_france import SchoolHolidayDates  # type: ignore[import-untyped]
+
+from .localtime import YEARS
 
 SCHOOL_ZONES: Final = ("A", "B", "C")
 SUBDIVISIONS: Final[Mapping[str, str]] = {
@@ -42,16 +44,19 @@ SCHOOL_FROM: Final = min(min(days) for days in _SCHOOL.values())
 SCHOOL_UNTIL: Final = min(max(days) for days in _SCHOOL.values())  # the last day of which the table says something
 
 
-@lru_cache(maxsize=1024)
-def public_holidays(subdivision: str, year: int) -> Mapping[date, str]:
-    """The public holidays of a year and their French names. `subdivision`: a key of SUBDIVISIONS."""
+@cache
+def public_holidays(subdivision: str) -> Mapping[date, str]:
+    """The public holidays of localtime.YEARS and their French names. `subdivision`: a key of SUBDIVISIONS."""
     code = SUBDIVISIONS[subdivision]
-    table: Mapping[date, str] = France(years=year, subdiv=code or None, expand=False, language="fr")  # type: ignore[no-untyped-call]
+    table: Mapping[date, str] = France(years=YEARS, subdiv=code or None, expand=False, language="fr")  # type: ignore[no-untyped-call]
     return dict(table)
 
 
+public_holidays("")  # the package looks for its French names in a file the first time: now, not when somebody presses
+
+
 def is_public_holiday(day: date, subdivision: str) -> bool:
-    return day in public_holidays(subdivision, day.year)
+    return day in public_holidays(subdivision)
 
 
 def is_school_holiday(day: date, zone: str) -> bool:

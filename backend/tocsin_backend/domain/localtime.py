@@ -10,6 +10,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 DAY_MINUTES = 1440
+YEARS = range(2000, 2101)  # of every date that is read: calculations stay inside what datetime can hold
 
 
 @lru_cache(maxsize=128)
@@ -65,6 +66,8 @@ def at_minute(day: date, minute: int, zone: str) -> int:
 def read(text: str, zone: str) -> int:
     """The instant of a text such as "2026-03-28 02:10" (local), or one with an offset or Z. Raises ValueError."""
     value = datetime.fromisoformat(text.strip())
+    if value.year not in YEARS:
+        raise ValueError(f"the year must be between {YEARS[0]} and {YEARS[-1]}")
     if value.tzinfo is not None:
         return int(value.astimezone(UTC).timestamp() * 1000)
     return instant_of(value.replace(microsecond=0), zone)
