@@ -130,8 +130,41 @@ ROUTES = [
     ("POST", "/api/v1/contacts/999999", {}, "observer"),
     ("POST", "/api/v1/contacts/999999/verify", None, "observer"),
     ("POST", "/api/v1/contacts/999999/confirm", {"code": "123456"}, "observer"),
+    ("GET", "/api/v1/policies/guarded/versions", None, "supervisor"),
+    ("GET", "/api/v1/policies/guarded/lint", None, "supervisor"),
+    ("POST", "/api/v1/dry-run", {"site": "lycee"}, "supervisor"),
+    ("GET", "/api/v1/readiness", None, "technician"),
+    ("GET", "/api/v1/sites/lycee/readiness", None, "technician"),
+    ("GET", "/api/v1/calendars", None, "supervisor"),
+    ("GET", "/api/v1/calendars/g-calendar", None, "supervisor"),
+    ("GET", "/api/v1/calendars/g-calendar/spans", None, "supervisor"),
+    ("POST", "/api/v1/calendars/validate", {"toml": ""}, "supervisor"),
+    ("POST", "/api/v1/calendars/import", {"toml": ""}, "administrator"),
+    ("DELETE", "/api/v1/calendars/g-calendar", None, "administrator"),
+    ("GET", "/api/v1/rosters", None, "supervisor"),
+    ("GET", "/api/v1/rosters/g-roster", None, "supervisor"),
+    ("GET", "/api/v1/rosters/g-roster/duty", None, "supervisor"),
+    ("GET", "/api/v1/rosters/g-roster/overrides", None, "supervisor"),
+    ("POST", "/api/v1/rosters/g-roster/overrides", {"begins": "2026-01-01", "ends": "2026-01-02"}, "administrator"),
+    ("POST", "/api/v1/rosters/g-roster/overrides/1/cancel", None, "administrator"),
+    ("POST", "/api/v1/rosters/validate", {"toml": ""}, "supervisor"),
+    ("POST", "/api/v1/rosters/import", {"toml": ""}, "administrator"),
+    ("DELETE", "/api/v1/rosters/g-roster", None, "administrator"),
+    ("GET", "/api/v1/desks", None, "supervisor"),
+    ("PUT", "/api/v1/desks/g-desk/invitations/demo", {"external": True}, "administrator"),
+    ("DELETE", "/api/v1/desks/g-desk/invitations/demo", None, "administrator"),
+    ("PUT", "/api/v1/desks/g-desk", {"title": "x", "role": "king"}, "administrator"),
+    ("DELETE", "/api/v1/desks/g-desk", None, "administrator"),
+    ("GET", "/api/v1/organisation", None, "supervisor"),
+    ("PUT", "/api/v1/organisation/parent", {"parent": None}, "administrator"),
+    ("PUT", "/api/v1/organisation/timezone", {"timezone": "Europe/Paris"}, "administrator"),
     ("POST", "/api/v1/logout", None, "observer"),
 ]
+# what stands in a path of ROUTES -> what the schema calls it
+NAMES = {
+    "/g-calendar": "/{calendar}", "/g-roster": "/{roster}", "/g-desk": "/{desk}", "/sites/lycee/": "/sites/{site}/",
+    "/overrides/1/": "/overrides/{number}/", "/invitations/demo": "/invitations/{org}",
+}  # fmt: skip
 POLICY = 'id = "guarded"\ntitle = "Guarded"\n[[step]]\ndelay_s = 30\ntargets = [{ channel = "console" }]\n'
 
 
@@ -139,6 +172,8 @@ def test_the_table_of_routes_is_whole(house):
     listed = {(method, path.replace("{alert}", "{alert_id}")) for method, path, _, _ in ROUTES}
     listed = {(m, p.replace("/post-demo", "/{device}").replace("/guarded", "/{policy}")) for m, p in listed}
     listed = {(m, p.replace("/999999", "/{method_id}")) for m, p in listed}
+    for name, template in NAMES.items():
+        listed = {(m, p.replace(name, template)) for m, p in listed}
     listed |= {("POST", "/api/v1/sms/inbound")}  # a provider's, with a token of its own
     listed |= {("POST", "/api/v1/login"), ("GET", "/healthz"), ("GET", "/metrics")}
     paths = house.client.get("/api/v1/openapi.json").json()["paths"]
