@@ -272,6 +272,23 @@ def test_who_is_next_comes_from_the_frozen_policy():
     assert views.next_people(alert(status="answered"), EN, names) == []
 
 
+def test_every_kind_of_target_has_words_in_both_languages():
+    targets = [
+        {"channel": "console"}, {"channel": "cap"}, {"channel": "dc09/cra"}, {"roster": "astreinte"},
+        {"desk": "ville/pm", "channels": ["email"]}, {"alarms": "sirenes"}, {"person": "camille"},
+    ]  # fmt: skip
+    frozen = json.dumps(
+        {"id": "p", "title": "P", "answer_timeout_ms": 0, "passes": 1, "steps": [{"delay_ms": 5, "targets": targets}]}
+    )
+    assert views.next_people(alert(frozen=frozen), FR, {}) == [
+        "Écrans des superviseurs", "cap", "dc09 cra", "d’astreinte : astreinte", "poste ville/pm (courriel)",
+        "sorties d’alarme sirenes", "camille",
+    ]  # fmt: skip
+    assert views.next_people(alert(frozen=frozen), EN, {})[3:6] == [
+        "on duty: astreinte", "desk ville/pm (e-mail)", "alarm outputs sirenes",
+    ]  # fmt: skip
+
+
 def test_now_says_where_the_alert_stands():
     def now(**changes):
         return views.now_sentence(alert(**changes), EN, PARIS)

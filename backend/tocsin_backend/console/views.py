@@ -306,10 +306,19 @@ def next_people(row: AlertRow, language: Language, names: Mapping[str, str]) -> 
 
 
 def _target(language: Language, target: policies.Target, names: Mapping[str, str]) -> str:
-    if target.channel:
+    if target.channel == "console":
         return language.say("Supervisors' screens")
+    if target.channel:
+        kind, _, name = target.channel.partition("/")
+        return f"{phrases.word(language, phrases.CHANNELS, kind)} {name}".strip()
+    if target.alarms:
+        return language.say("alarm outputs %(group)s", group=target.alarms)
     if target.role:
         who = language.say("all %(role)s", role=phrases.word(language, phrases.ROLES, target.role))
+    elif target.roster:
+        who = language.say("on duty: %(roster)s", roster=target.roster)
+    elif target.desk:
+        who = language.say("desk %(desk)s", desk=target.desk)
     else:
         who = names.get(target.person) or target.person
     ways = [phrases.word(language, phrases.CHANNELS, channel) for channel in target.channels]
