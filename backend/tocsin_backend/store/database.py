@@ -372,10 +372,12 @@ def _reason(error: BaseException) -> str:
 
 
 def _translated(error: BaseException) -> BaseException:
+    translated: BaseException
     if dialect.is_unfit(error):
-        return Invalid("the database cannot hold such a text or number")
-    if not dialect.is_outage(error):
+        translated = Invalid("the database cannot hold such a text or number")
+    elif dialect.is_outage(error):
+        translated = Unavailable(f"the database cannot take this now: {_reason(error)}")
+    else:
         return error
-    translated = Unavailable(f"the database cannot take this now: {_reason(error)}")
     translated.__cause__ = error
     return translated
