@@ -56,9 +56,7 @@ def relay(certificate: tuple[Path, Path]) -> Iterator[tuple[Inbox, int]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    controller = Controller(
-        box, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True
-    )
+    controller = Controller(box, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True)
     controller.start()
     yield box, port
     controller.stop()

@@ -78,9 +78,7 @@ def test_a_redirect_is_not_followed(ntfy: ServiceDouble, push: Push) -> None:
     assert [path for _, path, _, _ in ntfy.received] == ["/"]
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "192.168.1.1", "2130706433"]
-)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "192.168.1.1", "2130706433"])
 def test_addresses_inside_are_refused(host: str) -> None:
     """S17, as for webhooks."""
     outcome = Push().send(outgoing(f"ntfy://{host}:9/garde"))

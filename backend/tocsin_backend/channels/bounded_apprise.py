@@ -89,7 +89,8 @@ class _Wire(BaseAdapter):
             talk.sock = peer
             headers = {**dict(request.headers), "Accept-Encoding": "identity", "Connection": "close"}
             headers.pop("Content-Length", None)
-            talk.request(request.method or "POST", request.path_url, request.body, headers)
+            body: Any = request.body
+            talk.request(request.method or "POST", request.path_url, body, headers)
             answer = talk.getresponse()
             content = answer.read(ANSWER_MAX)
         finally:
@@ -158,7 +159,7 @@ class Services:
             service = made(**{**words, "asset": self._asset, "verify": True, "redirect": False})
         except (TypeError, ValueError) as error:  # its words may repeat the address
             return Outcome(False, permanent=True, error=f"the service refuses the address ({type(error).__name__})")
-        service.throttle = lambda *_, **__: None  # it would sleep between two requests
+        setattr(service, "throttle", lambda *_, **__: None)  # noqa: B010  it would sleep between two requests
         _of_thread.mine = mine
         try:
             sent = bool(service.notify(body=text, title=title, notify_type=NotifyType.WARNING))

@@ -85,7 +85,7 @@ class Email:
         relay = _Relay(self._host, self._port, time.monotonic() + DEADLINE_S, context, self._domain)
         try:
             if self._security == "starttls":
-                relay.starttls(context=self._context)
+                relay.encrypt(self._context)
             if self._user:
                 relay.login(self._user, self._password)
             relay.send_message(mail)
@@ -103,14 +103,13 @@ class _Relay(smtplib.SMTP):
         self._tls_context = context
         super().__init__(host, port, local_hostname=domain, timeout=DEADLINE_S)
 
-    def starttls(self, *, context: ssl.SSLContext | None = None) -> tuple[int, bytes]:
+    def encrypt(self, context: ssl.SSLContext) -> None:
         """TLS on the connection that stands; the socket it makes must be told of the deadline anew."""
         if isinstance(self.sock, DeadlineSocket):
             self.sock.limit()
-        answer = super().starttls(context=context)
+        self.starttls(context=context)
         if isinstance(self.sock, DeadlineTLS):
             self.sock.deadline_s = self._deadline_s
-        return answer
 
     def _get_socket(self, host: str, port: int, timeout: float) -> Any:
         plain: DeadlineSocket = connect(resolve(host, port, self._deadline_s), self._deadline_s)

@@ -32,7 +32,8 @@ def resolve(name: str, port: int, deadline_s: float) -> Found:
 
     The C library's own look-up knows no deadline: it runs on a thread that is left behind when time is up.
     """
-    if not _lookups.acquire(blocking=False):
+    places = _lookups
+    if not places.acquire(blocking=False):
         raise TimeoutError("too many names are being looked up")
     found: list[Any] = []
 
@@ -42,13 +43,13 @@ def resolve(name: str, port: int, deadline_s: float) -> Found:
         except Exception as error:
             found.append(error)
         finally:
-            _lookups.release()
+            places.release()
 
     worker = threading.Thread(target=look_up, name="tocsin-lookup", daemon=True)
     try:
         worker.start()
     except RuntimeError as error:
-        _lookups.release()
+        places.release()
         raise OSError(f"no thread for a look-up: {error}") from None
     worker.join(left_s(deadline_s))
     if not found:

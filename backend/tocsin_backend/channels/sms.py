@@ -60,7 +60,7 @@ class Sms:
         except contacts.BadAddress as error:
             return Outcome(False, permanent=True, error=str(error))
         gateway = None if self._modems is None else self._modems.gateway_of(outgoing.org)
-        text = shortened(outgoing.message.text)
+        text = shortened(outgoing.message.short or outgoing.message.text)
         if gateway is not None and self._modems is not None:
             return self._modems.send(outgoing.org, gateway, outgoing.dispatch_id, to, text)
         if not self._url:

@@ -250,6 +250,7 @@ def compose(
         "subject": subject,
         "text": text,
         "link": page,
+        "answer": link,  # "" where there is nothing to answer
     }
     return Message(subject, text, facts, short)
 
