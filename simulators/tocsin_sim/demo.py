@@ -256,7 +256,8 @@ class Demo:
     def ledger(self, device: str, press: Press) -> dict[str, Any] | None:
         """The backend's ledger of a press that a board made, None while it is not stored."""
         rows = self.stack.query(
-            "SELECT * FROM ledger WHERE org = ? AND device = ? AND abs(contact_ms - ?) < 1000 ORDER BY b DESC, n DESC",
+            "SELECT * FROM ledger WHERE org = ? AND device = ? AND abs(contact_ms - ?) < 1000 AND mode <> 'probe'"
+            " ORDER BY b DESC, n DESC",
             fleet.ORG,
             device,
             press.contact_ns // 1_000_000,

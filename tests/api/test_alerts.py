@@ -158,12 +158,20 @@ ROUTES = [
     ("GET", "/api/v1/organisation", None, "supervisor"),
     ("PUT", "/api/v1/organisation/parent", {"parent": None}, "administrator"),
     ("PUT", "/api/v1/organisation/timezone", {"timezone": "Europe/Paris"}, "administrator"),
+    ("POST", "/api/v1/alerts/{alert}/make-real", None, "supervisor"),
+    ("GET", "/api/v1/windows", None, "observer"),
+    ("POST", "/api/v1/windows", {"kind": "drill", "title": "x", "starts_ms": 1, "ends_ms": 2}, "supervisor"),
+    ("POST", "/api/v1/windows/999998/end", {}, "technician"),
+    ("GET", "/api/v1/windows/999998/report", None, "observer"),
+    ("GET", "/api/v1/probes", None, "observer"),
+    ("PUT", "/api/v1/probes/post-demo", {"every_ms": 3_600_000}, "technician"),
     ("POST", "/api/v1/logout", None, "observer"),
 ]
 # what stands in a path of ROUTES -> what the schema calls it
 NAMES = {
     "/g-calendar": "/{calendar}", "/g-roster": "/{roster}", "/g-desk": "/{desk}", "/sites/lycee/": "/sites/{site}/",
     "/overrides/1/": "/overrides/{number}/", "/invitations/demo": "/invitations/{org}",
+    "/windows/999998": "/windows/{window_id}",
 }  # fmt: skip
 POLICY = 'id = "guarded"\ntitle = "Guarded"\n[[step]]\ndelay_s = 30\ntargets = [{ channel = "console" }]\n'
 
