@@ -92,6 +92,8 @@ class Sender:
             order = next(self._order)
             heapq.heappush(self._queue, (outgoing.class_, order, outgoing, gate))
             self._waiting[outgoing.dispatch_id] = order
+            for also, _ in outgoing.also:
+                self._waiting[also] = order
             self._ready.notify()
 
     def drop(self, dispatch_ids: set[str]) -> None:
@@ -121,15 +123,21 @@ class Sender:
                     return
                 _, order, outgoing, gate = heapq.heappop(self._queue)
                 # Dropped, or announced again behind another gate after a commit that failed: this entry is the past.
-                if self._waiting.get(outgoing.dispatch_id) != order:
+                is_past = self._waiting.get(outgoing.dispatch_id) != order
+                together = [outgoing.dispatch_id, *(also for also, _ in outgoing.also)]
+                for each in together:
+                    if self._waiting.get(each) == order:
+                        del self._waiting[each]
+                        if not is_past:
+                            self._under_way[each] = self._now_ms()
+                if is_past:
                     continue
-                self._under_way[outgoing.dispatch_id] = self._now_ms()
-                del self._waiting[outgoing.dispatch_id]
             outcome = self.send(outgoing, gate)
             if outcome is not None:
                 self._done(outgoing, outcome)
             with self._ready:
-                self._under_way.pop(outgoing.dispatch_id, None)
+                for each in together:
+                    self._under_way.pop(each, None)
 
     def send(self, outgoing: Outgoing, gate: Gate | None = None) -> Outcome | None:
         """One try; None when what it tells of was not committed. What a channel raises is a temporary refusal."""
@@ -477,9 +485,10 @@ class Engine:
             log.warning("the outcome of %s was not recorded: %s", outgoing.dispatch_id, error)
 
     def _record(self, outgoing: Outgoing, outcome: Outcome, conn: Connection) -> None:
-        alert = alert_rows.get(conn, outgoing.alert_id)
-        if alert is not None:
-            self.outbox.apply(conn, alert, Sent(outgoing.dispatch_id, outcome), self.clock.now_ms())
+        for dispatch_id, alert_id in ((outgoing.dispatch_id, outgoing.alert_id), *outgoing.also):
+            alert = alert_rows.get(conn, alert_id)
+            if alert is not None:
+                self.outbox.apply(conn, alert, Sent(dispatch_id, outcome), self.clock.now_ms())
 
     # -- what people do
 

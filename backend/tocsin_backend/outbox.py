@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from . import acks
 from .channels import Outgoing
-from .domain import alerts, contacts, dispatches, escalation, notices, policies
+from .domain import alerts, bundles, contacts, dispatches, escalation, notices, policies
 from .domain.alerts import Alert
 from .domain.dispatches import Dispatch
 from .domain.escalation import Changes, Cleared, Press, Remark, Reported, Rows, Sent, Take, Trouble
@@ -167,11 +167,36 @@ class Outbox:
                 refused = dispatches.Outcome(False, permanent=True, error="no-method")
                 self.apply(conn, alert, Sent(due.id, refused), now_ms)
             else:
-                dispatch_rows.save(conn, [leased])
-                heard.outgoing.append(outgoing)
+                together = [(leased, outgoing), *(self._others(conn, due, now_ms) if bundles.is_bundled(due) else ())]
+                dispatch_rows.save(conn, [each for each, _ in together])
+                heard.outgoing.append(self._bundled([each for _, each in together], due, who))
                 heard.wake(leased.next_ms)
 
     # -- inside
+
+    def _others(self, conn: Connection, due: Dispatch, now_ms: int) -> list[tuple[Dispatch, Outgoing]]:
+        """What else waits for the contact method of a technical notice that leaves now: leased, to leave with it."""
+        found = []
+        for each in dispatch_rows.waiting_technical(conn, due.method_id, bundles.MOST):
+            alert = alert_rows.claim(conn, each.alert_id) if each.id != due.id else None
+            if alert is None:
+                continue
+            who = people.directory(conn, alert.org, None, (each.person_id, alert.answered_by), alert.site)
+            leased, outgoing = self._leased(each, alert, who, self._place(conn, alert), now_ms)
+            if outgoing is not None:
+                found.append((leased, outgoing))
+        return found
+
+    def _bundled(self, together: list[Outgoing], due: Dispatch, who: Directory) -> Outgoing:
+        """One message for all of them, under the id of the first."""
+        first = together[0]
+        if len(together) == 1:
+            return first
+        person = who.by_id.get(due.person_id or 0)
+        language = notices.DEFAULT_LANGUAGE if person is None else person.language
+        message = bundles.compose([each.message for each in together], language, self.base_url)
+        also = tuple((each.dispatch_id, each.alert_id) for each in together[1:])
+        return replace(first, message=message, also=also)
 
     def _rows(self, conn: Connection, alert: Alert, event: escalation.Event) -> Rows:
         """A message that went through changes its own row only; everything else may need to know everybody."""
@@ -218,6 +243,9 @@ class Outbox:
                     signals.handed(conn, alert.id, now_ms)
                 heard.wake(each.next_ms)
                 continue
+            if bundles.is_bundled(each):
+                last_ms = dispatch_rows.last_technical_ms(conn, each.method_id)
+                each = replace(each, next_ms=max(each.next_ms or now_ms, bundles.leaves_ms(last_ms, now_ms)))
             now = each.next_ms is not None and each.next_ms <= now_ms
             if now and each.kind != dispatches.LAMP and each.channel in self.channels:
                 place = place or self._place(conn, alert)

@@ -22,6 +22,7 @@ class Outgoing:
     class_: int
     message: Message
     org: str = ""  # whose alert it is
+    also: tuple[tuple[str, str], ...] = ()  # (dispatch, alert) that this message settles too: domain/bundles.py
 
 
 class Channel(Protocol):

@@ -80,6 +80,32 @@ def due(
     return [Dispatch(*row) for row in conn.execute(_due, values)]
 
 
+def last_technical_ms(conn: Connection, method_id: int) -> int | None:
+    """When the last technical notice or report to this contact method left, or was put on its way."""
+    left_ms = func.coalesce(_dispatch.c.handed_ms, _dispatch.c.created_ms)
+    query = select(func.max(left_ms)).where(
+        _dispatch.c.method_id == method_id,
+        _dispatch.c.class_ >= dispatches.TECHNICAL_CLASS,
+        _dispatch.c.status.in_(dispatches.TOLD),
+    )
+    return conn.execute(query).scalar_one_or_none()
+
+
+def waiting_technical(conn: Connection, method_id: int, limit: int) -> list[Dispatch]:
+    """The technical notices and reports to this contact method that have not left, the oldest first."""
+    query = (
+        select(*_columns)
+        .where(
+            _dispatch.c.method_id == method_id,
+            _dispatch.c.class_ >= dispatches.TECHNICAL_CLASS,
+            _dispatch.c.status == dispatches.PENDING,
+        )
+        .order_by(_dispatch.c.created_ms, _dispatch.c.id)
+        .limit(limit)
+    )
+    return [Dispatch(*row) for row in conn.execute(query)]
+
+
 def earliest_ms(conn: Connection) -> int | None:
     """When the next dispatch must be looked at."""
     return conn.execute(_earliest).scalar_one_or_none()
