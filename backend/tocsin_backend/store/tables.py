@@ -437,7 +437,7 @@ class Alert(SQLModel, table=True):
     pass_: int
     step: int
     due_ms: int | None = _ms()
-    span_ms: int
+    span_ms: int = _given_ms()  # a year, where nothing else is armed: more than 32 bits
     unanswered: bool = False
     presses: int
     severity: int = 0  # raised by each run of presses that the policy names
@@ -541,6 +541,13 @@ class Dispatch(SQLModel, table=True):
             name="terminal_or_due",
         ),
         Index("ix_dispatch_next", "next_ms"),
+        # what was last told to a contact method, and what waits for it: domain/bundles.py
+        Index(
+            "ix_dispatch_technical",
+            "method_id",
+            sqlite_where=sql("class_ >= 3"),
+            postgresql_where=sql("class_ >= 3"),
+        ),
     )
     id: str = Field(primary_key=True, max_length=36)  # the message id, the same on every try
     alert_id: str = Field(foreign_key="alert.id", index=True, max_length=36)

@@ -363,7 +363,7 @@ def upgrade() -> None:
         sa.Column("pass_", sa.Integer(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("due_ms", sa.BigInteger(), nullable=True),
-        sa.Column("span_ms", sa.Integer(), nullable=False),
+        sa.Column("span_ms", sa.BigInteger(), nullable=False),
         sa.Column("unanswered", sa.Boolean(), nullable=False),
         sa.Column("presses", sa.Integer(), nullable=False),
         sa.Column("severity", sa.Integer(), nullable=False),
@@ -537,6 +537,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_dispatch_alert_id"), "dispatch", ["alert_id"], unique=False)
     op.create_index("ix_dispatch_next", "dispatch", ["next_ms"], unique=False)
+    op.create_index(
+        "ix_dispatch_technical",
+        "dispatch",
+        ["method_id"],
+        unique=False,
+        sqlite_where=sa.text("class_ >= 3"),
+        postgresql_where=sa.text("class_ >= 3"),
+    )
     op.create_table(
         "ledger",
         sa.Column("org", sa.String(length=32), nullable=False),
