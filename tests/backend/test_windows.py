@@ -9,7 +9,6 @@ from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.domain.windows import Draft, Window
 from tocsin_backend.drills import BadWindow
 from tocsin_backend.errors import Forbidden, Invalid, NotFound
-from tocsin_backend.store import tables
 from tocsin_backend.store import windows as rows
 from tocsin_wire import topics
 
@@ -254,7 +253,16 @@ def test_a_trouble_that_was_open_before_is_noted_and_not_told_again(town: Rig, p
     assert town.sql("SELECT count(*) FROM timeline_entry WHERE what='muted'") == [(1,)]
 
 
-def test_a_press_costs_one_statement_for_drills(town: Rig, post: Post) -> None:
-    town.save(tables.Window(org=ORG, site=None, kind="maintenance", title="x", starts_ms=1, ends_ms=2, created_ms=1))
-    with town.database.read() as conn:
-        assert rows.drill_at(conn, ORG, "lycee", town.clock.now, town.clock.now) is None
+def test_a_press_costs_one_statement_for_drills(town: Rig, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    right = rows.running
+
+    def counted(conn: Any, org: str, site: str, kind: str, now_ms: int) -> Window | None:
+        asked.append(kind)
+        return right(conn, org, site, kind, now_ms)
+
+    monkeypatch.setattr(rows, "running", counted)
+    post.press()
+    assert asked == ["drill"]
+    post.press()
+    assert asked == ["drill"], "an open call is nobody's drill"

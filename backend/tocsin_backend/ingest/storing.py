@@ -13,6 +13,7 @@ from .. import acks
 from ..clock import Clock
 from ..domain import alerts, latency, notices, policies
 from ..domain import probes as probe_rules
+from ..domain import windows as window_rules
 from ..domain.alerts import Alert
 from ..domain.escalation import LampConfirmed, Press, Remark
 from ..outbox import Outbox
@@ -202,15 +203,18 @@ class Storing:
         window_id = None
         # An alert that was raised before the drill, and is open, is somebody who waits: this press is about it.
         if frame.is_press and (newest is None or newest.status == alerts.CLOSED):
-            window_id = windows.drill_at(conn, card.org, card.site, contact_ms, now_ms)
-            if window_id is not None and mode == alerts.REAL:
-                mode = alerts.DRILL
-                newest = self._newest(conn, frame, mode)
+            drill = windows.running(conn, card.org, card.site, window_rules.DRILL, now_ms)
+            if drill is not None and window_rules.covers(drill, card.site, contact_ms, now_ms):
+                window_id = drill.id
+                if mode == alerts.REAL:
+                    mode = alerts.DRILL
+                    newest = self._newest(conn, frame, mode)
         if newest is not None and newest.status != alerts.CLOSED:
             return Concerned(newest, newest.id, mode, window_id, contact_ms)
         if message["k"] == "cancel":
-            drill = self._newest(conn, frame, alerts.DRILL)
-            return Concerned(drill, None if drill is None or drill.status == alerts.CLOSED else drill.id, mode)
+            drilled = self._newest(conn, frame, alerts.DRILL)
+            is_open = drilled is not None and drilled.status != alerts.CLOSED
+            return Concerned(drilled, drilled.id if drilled is not None and is_open else None, mode)
         alert_id = alerts.alert_id(card.org, card.device, f"{message['b']}-{n}")
         return Concerned(newest, alert_id, mode, window_id, contact_ms)
 

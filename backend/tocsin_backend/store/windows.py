@@ -20,17 +20,19 @@ _site = tables.Site.__table__  # type: ignore[attr-defined]
 _entry = tables.TimelineEntry.__table__  # type: ignore[attr-defined]
 
 _columns = tuple(_window.c[field.name] for field in fields(Window))
-_running = (
-    _window.c.org == bindparam("of_org"),
-    _window.c.ends_ms > bindparam("now_ms"),
-    _window.c.kind == bindparam("of_kind"),
-    _window.c.starts_ms <= bindparam("since_ms"),
-    _window.c.ended_ms.is_(None),
-    or_(_window.c.site.is_(None), _window.c.site == bindparam("of_site")),
-)
-# The narrower one first: a site's own drill inside a day of drills cannot be (they may not overlap), but costs nothing.
-_at = Prepared(
-    select(_window.c.id).where(*_running).order_by(_window.c.site.is_(None), _window.c.id).limit(literal_column("1"))
+# The narrower one first: two of a kind never overlap at one place, so there is at most one of each breadth.
+_running = Prepared(
+    select(*_columns)
+    .where(
+        _window.c.org == bindparam("of_org"),
+        _window.c.ends_ms > bindparam("now_ms"),
+        _window.c.starts_ms <= bindparam("now_ms"),
+        _window.c.kind == bindparam("of_kind"),
+        _window.c.ended_ms.is_(None),
+        or_(_window.c.site.is_(None), _window.c.site == bindparam("of_site")),
+    )
+    .order_by(_window.c.site.is_(None), _window.c.id)
+    .limit(literal_column("1"))
 )
 _earliest = select(func.min(_window.c.next_ms))
 _due = (
@@ -41,18 +43,16 @@ _due = (
 )
 
 
-def drill_at(conn: Connection, org: str, site: str, contact_ms: int, now_ms: int) -> int | None:
-    """The drill to which a press at this site belongs: it was made and it came inside. One prepared statement."""
-    key = {"of_org": org, "of_site": site, "of_kind": windows.DRILL, "now_ms": now_ms}
-    row = _at.first(conn, {**key, "since_ms": min(contact_ms, now_ms)})
-    return None if row is None else int(row[0])
+def running(conn: Connection, org: str, site: str, kind: str, now_ms: int) -> Window | None:
+    """The drill, or the maintenance, that runs now at this site ("": of the whole organisation). One statement."""
+    row = _running.first(conn, {"of_org": org, "of_site": site, "of_kind": kind, "now_ms": now_ms})
+    return None if row is None else Window(*row)
 
 
 def muted(conn: Connection, org: str, site: str, now_ms: int) -> int | None:
     """The maintenance that mutes technical alerts at this site ("": of no site) now."""
-    key = {"of_org": org, "of_site": site, "of_kind": windows.MAINTENANCE, "now_ms": now_ms, "since_ms": now_ms}
-    row = _at.first(conn, key)
-    return None if row is None else int(row[0])
+    found = running(conn, org, site, windows.MAINTENANCE, now_ms)
+    return None if found is None else found.id
 
 
 def add(conn: Connection, org: str, draft: Draft, now_ms: int, created_by: int | None) -> int:
