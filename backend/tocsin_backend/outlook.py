@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 
 from tocsin_backend.domain import alerts, lint, localtime, policies, readiness, rosters
 from tocsin_backend.domain.dry_run import MAX_MINUTES, DryRun, dry_run, press_of
-from tocsin_backend.domain.people import Directory
 from tocsin_backend.errors import Invalid, NotFound
 from tocsin_backend.plans import need_organisation
 from tocsin_backend.store import enrolment as enrolment_rows
@@ -17,7 +16,7 @@ from tocsin_backend.store import policies as policy_rows
 
 CATEGORIES: Final = (alerts.CALL, alerts.PERSONAL, alerts.THREAT, alerts.TECHNICAL)
 MODES: Final = (alerts.REAL, alerts.DRILL)
-ROSTER_AHEAD_MS: Final = 366 * 86_400_000
+ROSTER_DAYS_MAX: Final = 92  # rosters.MAX_ENTRIES
 
 
 def instant(text: str, zone: str, now_ms: int) -> int:
@@ -128,23 +127,44 @@ def site_readiness(conn: Connection, org: str, site: str, at: str, now_ms: int) 
     """The answer for a site: one for each policy of its posts, that of the first post first. Raises NotFound."""
     found = _site(conn, org, site)
     at_ms = instant(at, people_rows.zone(conn, org, site), now_ms)
+    return _readiness(conn, org, found, plan_rows.posts(conn, org, site), {}, at_ms)
+
+
+def all_readiness(conn: Connection, org: str, now_ms: int) -> dict[str, list[readiness.Readiness]]:
+    """The same for every site of an organisation, now."""
+    posts: dict[str, list[dict[str, Any]]] = {}
+    for row in plan_rows.posts(conn, org):
+        posts.setdefault(row["site"], []).append(row)
+    ahead: dict[tuple[str, int, str], readiness.Prospect] = {}
+    sites = enrolment_rows.sites(conn, org)
+    return {row["id"]: _readiness(conn, org, row, posts.get(row["id"], []), ahead, now_ms) for row in sites}
+
+
+def _readiness(
+    conn: Connection,
+    org: str,
+    site: dict[str, Any],
+    posts: list[dict[str, Any]],
+    ahead: dict[tuple[str, int, str], readiness.Prospect],
+    at_ms: int,
+) -> list[readiness.Readiness]:
+    """`ahead` keeps what sites have in common: by policy, version and time zone."""
     groups: dict[tuple[str, int], tuple[policies.Policy, list[readiness.Post]]] = {}
-    for row in plan_rows.posts(conn, org, site):
+    for row in posts:
         policy, version = _of_post(conn, org, row)
         post = readiness.Post(row["id"], row["name"], row["presence"], row["probe_ms"], row["probe_by_ms"])
         groups.setdefault((policy.id, version), (policy, []))[1].append(post)
     if not groups:
-        policy, version = _of_site(conn, org, found)
+        policy, version = _of_site(conn, org, site)
         groups[policy.id, version] = (policy, [])
     answers = []
-    for (_, version), (policy, posts) in groups.items():
-        directory = _directory(conn, org, policy, site, at_ms)
-        answers.append(readiness.readiness(org, site, policy, version, tuple(posts), directory, at_ms))
+    for (name, version), (policy, group) in groups.items():
+        key = (name, version, site["timezone"])
+        if key not in ahead:
+            directory = people_rows.directory(conn, org, policy, site=site["id"], from_ms=at_ms)
+            ahead[key] = readiness.prospect(org, policy, directory, at_ms)
+        answers.append(readiness.readiness(name, version, tuple(group), ahead[key], at_ms))
     return answers
-
-
-def _directory(conn: Connection, org: str, policy: policies.Policy, site: str, at_ms: int) -> Directory:
-    return people_rows.directory(conn, org, policy, site=site, from_ms=at_ms)
 
 
 def roster_of(conn: Connection, org: str, name: str, from_ms: int = 0) -> rosters.Roster:

@@ -5,7 +5,7 @@ from tocsin_backend.domain import calendars, localtime, rosters
 from tocsin_backend.domain.lint import DAY_MS
 from tocsin_backend.domain.people import Desk, Directory, Method, Person
 from tocsin_backend.domain.policies import Policy, Step, Target
-from tocsin_backend.domain.readiness import NOT_READY, READY, WEAK, Post, Readiness, readiness
+from tocsin_backend.domain.readiness import NOT_READY, READY, WEAK, Post, Readiness, prospect, readiness
 
 PARIS = "Europe/Paris"
 NOW = localtime.read("2026-11-23 12:00", PARIS)
@@ -27,7 +27,7 @@ PLAN = Policy("p", "P", 900_000, 1, (Step(60_000, (Target(person="p1"),)), Step(
 
 
 def ask(directory: Directory = PAIR, policy: Policy = PLAN, posts: tuple[Post, ...] = (ALIVE,)) -> Readiness:
-    return readiness("o", "s", policy, 3, posts, directory, NOW)
+    return readiness(policy.id, 3, posts, prospect("o", policy, directory, NOW), NOW)
 
 
 def reasons(found: Readiness) -> tuple[str, list[str]]:
@@ -92,8 +92,8 @@ def test_the_hour_decides_and_gaps_are_named() -> None:
     directory = replace(PAIR, calendars={"nuit": night}, rosters={"r": roster})
     by_night = replace(PLAN, steps=(Step(60_000, (Target(roster="r", during="nuit"), Target(channel="console"))),))
     day, dark = (
-        readiness("o", "s", by_night, 1, (ALIVE,), directory, localtime.read(f"2026-11-23 {hour}", PARIS))
-        for hour in ("12:00", "22:00")
+        readiness("p", 1, (ALIVE,), prospect("o", by_night, directory, at_ms), at_ms)
+        for at_ms in (localtime.read(f"2026-11-23 {hour}", PARIS) for hour in ("12:00", "22:00"))
     )
     assert reasons(day) == (NOT_READY, ["nobody-rings", "roster-gap"])
     assert reasons(dark) == (WEAK, ["roster-gap"])

@@ -9,8 +9,7 @@ from tocsin_backend.api.documents import SeesReadiness
 from tocsin_backend.api.policies import LineShape, line_shape
 from tocsin_backend.api.strict_json import StrictRoute
 from tocsin_backend.domain.readiness import VERDICTS, Readiness
-from tocsin_backend.outlook import site_readiness
-from tocsin_backend.store import enrolment
+from tocsin_backend.outlook import all_readiness, site_readiness
 
 router = APIRouter(route_class=StrictRoute, tags=["readiness"])
 
@@ -71,7 +70,6 @@ def readiness(site: str, who: SeesReadiness, parts: Parts, at: At = "") -> SiteS
 @router.get("/readiness")
 def organisation_readiness(who: SeesReadiness, parts: Parts) -> dict[str, list[SiteShape]]:
     """The answer for every site of the organisation, now."""
-    now_ms, org = parts.now_ms(), who.person.org
     with parts.database.read() as conn:
-        names = [row["id"] for row in enrolment.sites(conn, org)]
-        return {"sites": [_site(name, site_readiness(conn, org, name, "", now_ms)) for name in names]}
+        found = all_readiness(conn, who.person.org, parts.now_ms())
+    return {"sites": [_site(name, answers) for name, answers in found.items()]}

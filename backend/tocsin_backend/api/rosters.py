@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from tocsin_backend.api.calendars import DAY_MS, At, Days
+from tocsin_backend.api.calendars import DAY_MS, At
 from tocsin_backend.api.context import Parts
 from tocsin_backend.api.documents import (
     DocumentBody,
@@ -20,10 +20,11 @@ from tocsin_backend.api.errors import ApiError
 from tocsin_backend.api.strict_json import StrictRoute
 from tocsin_backend.domain import rosters
 from tocsin_backend.domain.localtime import spelled
-from tocsin_backend.outlook import instant, roster_of
+from tocsin_backend.outlook import ROSTER_DAYS_MAX, instant, roster_of
 from tocsin_backend.store import rosters as store
 
 router = APIRouter(route_class=StrictRoute, tags=["rosters"])
+Days = Annotated[int, Query(ge=1, le=ROSTER_DAYS_MAX)]
 
 
 class RosterShape(BaseModel):

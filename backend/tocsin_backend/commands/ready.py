@@ -8,9 +8,9 @@ from tocsin_backend.commands.documents import now_ms
 from tocsin_backend.commands.policies import line_row
 from tocsin_backend.domain.localtime import spelled
 from tocsin_backend.domain.readiness import NOT_READY, VERDICTS, Readiness
-from tocsin_backend.outlook import site_readiness
+from tocsin_backend.outlook import all_readiness, instant, site_readiness
 from tocsin_backend.settings import Settings
-from tocsin_backend.store import enrolment as enrolment_store
+from tocsin_backend.store import people as people_store
 
 
 def _document(site: str, answers: list[Readiness]) -> dict[str, Any]:
@@ -53,8 +53,11 @@ def ready(args: argparse.Namespace, settings: Settings) -> int:
     """Exit status 1 when a site is not ready."""
     now = now_ms()
     with opened(settings) as database, database.read() as conn:
-        sites = [row["id"] for row in enrolment_store.sites(conn, args.org)] if args.site is None else [args.site]
-        found = [_document(site, site_readiness(conn, args.org, site, args.at, now)) for site in sites]
+        if args.site is None:
+            answers = all_readiness(conn, args.org, instant(args.at, people_store.zone(conn, args.org), now))
+        else:
+            answers = {args.site: site_readiness(conn, args.org, args.site, args.at, now)}
+    found = [_document(site, each) for site, each in answers.items()]
     say(args, found, [line for each in found for line in _lines(each)] or ["no site yet: `tocsin site add`"])
     return REFUSED if any(each["verdict"] == NOT_READY for each in found) else OK
 
@@ -63,4 +66,6 @@ def register(add: Adder) -> None:
     leaf = add.leaf("ready", ready, "If someone presses now: who rings, on what, when was each contact last proven?")
     leaf.add_argument("site", nargs="?", metavar="SITE", help="without: every site")
     leaf.add_argument("--org", required=True)
-    leaf.add_argument("--at", default="", metavar="TIME", help="local time of the site; without: now")
+    leaf.add_argument(
+        "--at", default="", metavar="TIME", help="local time of the site, or the organisation; without: now"
+    )

@@ -8,7 +8,7 @@ from tocsin_backend.commands.documents import add_import, add_named, import_file
 from tocsin_backend.domain import calendars, rosters
 from tocsin_backend.domain.localtime import spelled
 from tocsin_backend.errors import NotFound
-from tocsin_backend.outlook import instant, roster_of
+from tocsin_backend.outlook import ROSTER_DAYS_MAX, instant, roster_of
 from tocsin_backend.settings import Settings
 from tocsin_backend.store import calendars as calendar_store
 from tocsin_backend.store import people as people_store
@@ -75,7 +75,7 @@ def roster_show(args: argparse.Namespace, settings: Settings) -> int:
         roster = roster_of(conn, args.org, args.id)
         overrides = roster_store.override_rows(conn, args.org, args.id, now_ms())
     at_ms = instant(args.at, roster.zone, now_ms())
-    shifts = rosters.shifts(roster, at_ms, at_ms + max(1, min(args.days, 366)) * DAY_MS)
+    shifts = rosters.shifts(roster, at_ms, at_ms + max(1, min(args.days, ROSTER_DAYS_MAX)) * DAY_MS)
     rows = [
         {
             "from": spelled(each.from_ms, roster.zone), "to": spelled(each.to_ms, roster.zone),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from .dry_run import DryRun, Line, dry_run, press_of
+from .dry_run import DryRun, dry_run, press_of
 from .lint import lint, unproven
 from .people import Directory, Method
 from .policies import Policy, dump
@@ -51,18 +51,26 @@ class Readiness:
     reasons: tuple[Reason, ...]
 
 
-def readiness(
-    org: str, site: str, policy: Policy, version: int, posts: tuple[Post, ...], directory: Directory, at_ms: int
-) -> Readiness:
-    """The answer for the posts of a site that share a policy. Pure; `posts` may be empty: there is nothing to press."""
-    device = posts[0].id if posts else ""
-    rings = dry_run(press_of(org, site, device, dump(policy)), directory, at_ms, MINUTES)
-    reasons = (*_of_posts(posts, at_ms), *_of_rings(rings, at_ms))
-    reasons += tuple(
-        Reason(each.code, WEAK, str(each)) for each in lint(policy, directory, at_ms) if each.code in WEAKENS
-    )
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a policy leads to at an instant: the same for every site of a time zone that has it."""
+
+    rings: DryRun
+    reasons: tuple[Reason, ...]
+
+
+def prospect(org: str, policy: Policy, directory: Directory, at_ms: int) -> Prospect:
+    """Whom a press with this policy tells, and what is weak about it."""
+    rings = dry_run(press_of(org, "site", "post", dump(policy)), directory, at_ms, MINUTES)
+    doubts = (Reason(each.code, WEAK, str(each)) for each in lint(policy, directory, at_ms) if each.code in WEAKENS)
+    return Prospect(rings, (*_of_rings(rings, at_ms), *doubts))
+
+
+def readiness(policy: str, version: int, posts: tuple[Post, ...], ahead: Prospect, at_ms: int) -> Readiness:
+    """The answer for the posts of a site that share a policy; without a post there is nothing to press."""
+    reasons = (*_of_posts(posts, at_ms), *ahead.reasons)
     worst = max((VERDICTS.index(reason.verdict) for reason in reasons), default=0)
-    return Readiness(policy.id, version, at_ms, posts, rings, VERDICTS[worst], reasons)
+    return Readiness(policy, version, at_ms, posts, ahead.rings, VERDICTS[worst], reasons)
 
 
 def _of_posts(posts: tuple[Post, ...], at_ms: int) -> list[Reason]:
@@ -81,11 +89,6 @@ def _of_posts(posts: tuple[Post, ...], at_ms: int) -> list[Reason]:
         elif post.probe_by_ms is not None and post.probe_by_ms < at_ms:
             found.append(Reason("probe-overdue", WEAK, f"{name}: its test press is overdue"))
     return found
-
-
-def proven(line: Line) -> int | None:
-    """When a message last went through the contact that this line uses."""
-    return None if line.method is None else line.method.proven_ms
 
 
 def _of_rings(rings: DryRun, at_ms: int) -> list[Reason]:

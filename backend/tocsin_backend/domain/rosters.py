@@ -42,7 +42,7 @@ UNITS: Final[Mapping[str, timedelta]] = {
     "day": timedelta(days=1),
     "hour": timedelta(hours=1),
 }
-MAX_ENTRIES: Final = 50
+MAX_ENTRIES: Final = 20  # of each kind; with hand-overs each hour, 92 days of them are computed in 1.5 s
 MAX_PEOPLE: Final = 100
 MAX_TURNS: Final = 168
 
