@@ -85,6 +85,16 @@ def test_a_desk_is_told_while_it_is_invited(town):
     assert told(town, desk, "2026-11-23 12:00") == []
 
 
+def test_somebody_told_before_the_invitation_was_revoked_is_named_and_reached_no_more(town):
+    def agent():
+        with town.database.read() as conn:
+            return people.directory(conn, ORG, None, (4,)).by_id[4]
+
+    assert (agent().login, len(agent().methods)) == ("agent", 1)
+    town.plans.revoke(HOST, "pm", ORG)
+    assert (agent().login, agent().methods) == ("agent", ())
+
+
 def test_the_people_of_a_desk_s_host_are_no_people_of_ours(town):
     found = directory(town, Target(desk=f"{HOST}/pm"), Target(role="supervisor"))
     everyone = [each.login for each in owed(Target(role="supervisor"), found, START_MS)]

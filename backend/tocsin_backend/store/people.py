@@ -50,7 +50,8 @@ def directory(
     """The people whom this policy of `org` may tell, those of the desks it names included, and those of these ids.
 
     One statement where the policy names people and roles only. `site`: whose local time `during` is meant in; without
-    one, the organisation's. `from_ms`: overrides of rosters that ended before it are left out.
+    one, the organisation's. Somebody of these ids who is of no organisation that invites `org` has no contact method.
+    `from_ms`: overrides of rosters that ended before it are left out.
     """
     targets = () if policy is None else tuple(target for step in policy.steps for target in step.targets)
     duty = _duty(conn, org, targets, from_ms) if any(each.roster or each.desk for each in targets) else _NO_DUTY
@@ -61,6 +62,12 @@ def directory(
     for name, roster in roster_rows.items():
         logins |= {(name.rpartition("/")[0] or org, login) for login in members(roster)}
     people = _people(conn, logins, roles, {each for each in ids if each is not None})
+    strangers = {person.org for person in people.values()} - {org} - {desk.host for desk in desk_rows.values()}
+    if (
+        strangers
+    ):  # told before, by an invitation that may be revoked since: known by name, reached no more (invariant 11)
+        strangers -= desks.hosts(conn, org)
+        people = {key: replace(p, methods=()) if p.org in strangers else p for key, p in people.items()}
     hours = {name for target in targets for name in (target.during, target.not_during) if name}
     groups = {target.alarms for target in targets if target.alarms}
     if not (duty is not _NO_DUTY or hours or groups):
