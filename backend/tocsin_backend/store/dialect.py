@@ -81,7 +81,7 @@ def address(url: str) -> URL:
     """Where the database is. `postgresql://` means psycopg. Raises Misconfigured, which never shows a password."""
     try:
         where = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise Misconfigured(
             "the database's URL cannot be read: sqlite:///FILE or postgresql://USER@HOST/NAME"
         ) from None
