@@ -66,6 +66,16 @@ def test_a_close_quotes_the_epoch_that_was_seen(house, alert_id):
     assert (done["outcome"], done["alert"]["status"]) == ("closed", "closed")
 
 
+def test_whoever_took_it_says_how_it_goes(house, alert_id):
+    act(house, alert_id, "answer", "supervisor-demo", epoch=1)
+    said = act(house, alert_id, "progress", "supervisor-demo", epoch=1, progress="on-site").json()
+    assert (said["outcome"], said["alert"]["status"]) == ("recorded", "answered")
+    help_ = act(house, alert_id, "progress", "supervisor-demo", epoch=1, progress="needs-help").json()
+    assert (help_["outcome"], help_["alert"]["status"], help_["alert"]["epoch"]) == ("reopened", "raised", 2)
+    late = act(house, alert_id, "progress", "supervisor-demo", epoch=1, progress="on-site").json()
+    assert late["outcome"] == "stale"
+
+
 def test_escalating_quotes_what_was_seen(house, alert_id):
     stale = act(house, alert_id, "escalate", "supervisor-demo", epoch=1, step=5, **{"pass": 1}).json()
     assert stale["outcome"] == "ignored"
@@ -78,6 +88,7 @@ def test_escalating_quotes_what_was_seen(house, alert_id):
     ("action", "body"),
     [
         ("answer", {"epoch": 1}),
+        ("progress", {"epoch": 1, "progress": "on-site"}),
         ("close", {"epoch": 1, "reason": "real"}),
         ("escalate", {"epoch": 1, "pass": 1, "step": 0}),
     ],
@@ -97,6 +108,8 @@ def test_who_may_only_look_cannot_act(house, alert_id, role, action, body):
         ("answer", {"epoch": 1, "as": "somebody"}),
         ("close", {}),
         ("close", {"reason": "real"}),
+        ("progress", {"epoch": 1, "progress": "asleep"}),
+        ("progress", {"progress": "on-site"}),
         ("close", {"epoch": 1, "reason": "boredom"}),
         ("close", {"epoch": 1, "reason": "real", "text": "x" * 2001}),
         ("escalate", {"epoch": 1}),
@@ -114,6 +127,7 @@ ROUTES = [
     ("GET", "/api/v1/alerts", None, "observer"),
     ("GET", "/api/v1/alerts/{alert}", None, "observer"),
     ("POST", "/api/v1/alerts/{alert}/answer", {"epoch": 1}, "supervisor"),
+    ("POST", "/api/v1/alerts/{alert}/progress", {"epoch": 1, "progress": "on-site"}, "supervisor"),
     ("POST", "/api/v1/alerts/{alert}/escalate", {"epoch": 1, "pass": 1, "step": 0}, "supervisor"),
     ("POST", "/api/v1/alerts/{alert}/close", {"epoch": 1, "reason": "test"}, "supervisor"),
     ("GET", "/api/v1/sites", None, "observer"),

@@ -10,7 +10,7 @@ from tocsin_backend.api.context import Parts, Services, Visitor, allowed
 from tocsin_backend.api.errors import ApiError
 from tocsin_backend.api.strict_json import StrictRoute
 from tocsin_backend.domain import latency
-from tocsin_backend.domain.alerts import REASONS
+from tocsin_backend.domain.alerts import PROGRESS, REASONS
 from tocsin_backend.store import board, listings
 
 router = APIRouter(route_class=StrictRoute, tags=["alerts"])
@@ -208,6 +208,14 @@ class CloseBody(BaseModel):
     text: Annotated[str, Field(max_length=TEXT_MAX)] = ""
 
 
+class ProgressBody(BaseModel):
+    """`epoch`: the alert's epoch as the person saw it; what is said of an older one is recorded and changes nothing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    epoch: Annotated[int, Field(ge=1, le=2**31)]
+    progress: Literal[PROGRESS]  # type: ignore[valid-type]
+
+
 class EscalateBody(BaseModel):
     """What the person saw; when the alert has moved on since, nothing changes."""
 
@@ -218,7 +226,11 @@ class EscalateBody(BaseModel):
 
 
 class OutcomeShape(BaseModel):
-    """`outcome`: won, taken (by somebody else), late; closed; stale; escalated; ignored. `alert`: as it is now."""
+    """What came of it, and the alert as it is now.
+
+    `outcome`: won, taken (by somebody else), late; closed, second-needed (a silent alert and a threat take two people);
+    recorded, reopened; stale; escalated; ignored.
+    """
 
     outcome: str
     alert: AlertShape
@@ -235,6 +247,13 @@ def answer(alert_id: str, body: AnswerBody, who: Answers, parts: Parts) -> Outco
 def close(alert_id: str, body: CloseBody, who: Closes, parts: Parts) -> OutcomeShape:
     """Closes the alert, for good; an alert that was raised again since it was seen stays open."""
     outcome = parts.engine.close(who.person.org, alert_id, who.person.id, body.reason, body.text, body.epoch)
+    return OutcomeShape(outcome=outcome, alert=_one(parts, who.person.org, alert_id))
+
+
+@router.post("/alerts/{alert_id}/progress")
+def progress(alert_id: str, body: ProgressBody, who: Answers, parts: Parts) -> OutcomeShape:
+    """Says how it goes. On the way or on site puts the answer timeout back; needing help raises the alert again."""
+    outcome = parts.engine.progress(who.person.org, alert_id, who.person.id, body.progress, body.epoch)
     return OutcomeShape(outcome=outcome, alert=_one(parts, who.person.org, alert_id))
 
 
