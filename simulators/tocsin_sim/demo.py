@@ -72,6 +72,11 @@ def state_folder() -> Path:
     return toolchain.cache_folder().parent / "run"
 
 
+PROFILE = "profiles/call_post.json"
+PROBE_MS = 180_000  # a day on a real post: whoever watches the demonstration sees some
+PROBES_EVERY_NS = 2_000_000_000
+
+
 def say(text: str) -> None:
     print(text, flush=True)
 
@@ -211,11 +216,13 @@ class Demo:
         folder = self.folder / "boards" / post.device
         credentials = self.stack.credentials(post.device)
         files = firmware_files()
+        profile = json.loads(files[PROFILE]) | {"probe_period_ms": PROBE_MS}
+        files[PROFILE] = json.dumps(profile).encode()
         wanted = hashlib.sha256(repr(sorted(files.items())).encode() + json.dumps(credentials).encode()).hexdigest()
         mark = folder / "flashed"
         seed = fleet.POSTS.index(post) + 1
         if not mark.exists():
-            board = Board.create(folder, credentials, seed=seed)
+            board = Board.create(folder, credentials, seed=seed, extra_files={PROFILE: files[PROFILE]})
         else:
             board = Board(folder, seed=seed)
             if mark.read_text() != wanted:
@@ -264,12 +271,27 @@ class Demo:
         )
         return rows[0] if rows else None
 
+    def probes(self, after_ms: int) -> list[dict[str, Any]]:
+        """The ledgers of probes that went the whole way after an instant."""
+        return self.stack.query(
+            "SELECT device, contact_ms, lamp_answered_ms FROM ledger WHERE mode = 'probe' AND lamp_answered_ms > ?"
+            " ORDER BY lamp_answered_ms",
+            after_ms,
+        )
+
     def follow(self, stop: threading.Event) -> None:
         """One line a press, hop by hop, and one when its lamp turns green, until stopped."""
         began_ns = time.time_ns()
         told: dict[str, int] = dict.fromkeys(self.boards, began_ns)  # contact of the last press told
         green: dict[str, int] = dict.fromkeys(self.boards, began_ns)
+        probed_ms, look_ns = began_ns // 1_000_000, began_ns
         while not stop.wait(0.05):
+            if time.time_ns() > look_ns:
+                look_ns = time.time_ns() + PROBES_EVERY_NS
+                for row in self.probes(probed_ms):
+                    probed_ms = row["lamp_answered_ms"]
+                    took_ms = probed_ms - row["contact_ms"]
+                    stamped(f"{row['device']}: its own test press, to the backend and back in {took_ms} ms")
             for post in fleet.POSTS:
                 for press in self.boards[post.device].history():
                     arrived = press.sent_ns or press.answered_ns
@@ -488,7 +510,7 @@ def introduce(demo: Demo, took_s: float) -> None:
     for person in fleet.PEOPLE:
         say(f"                 {person.login:<8} {demo.logins[person.login]}   ({person.role}, {person.name})")
     say(f"  Virtual posts  {demo.posts_url}")
-    say("\nPresses appear here. Ctrl-C stops everything.\n")
+    say("\nPresses appear here, and from the third minute on each post's own test press. Ctrl-C stops everything.\n")
 
 
 def unattended(demo: Demo, seconds: float, report_file: Path | None, seed: int | None) -> int:
