@@ -170,14 +170,14 @@ _instants = st.one_of(
 ).map(lambda ms: ms - ms % MINUTE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(_calendars, _instants, st.sampled_from((PARIS, "Indian/Reunion", "America/Sao_Paulo")))
 def test_spans_equal_contains_at_each_minute(made: Calendar, from_ms: int, zone: str) -> None:
-    to_ms = from_ms + 36 * 60 * MINUTE
+    to_ms = from_ms + 26 * 60 * MINUTE
     found = spans(made, from_ms, to_ms, zone)
     assert found == sorted(found)
     assert all(a[1] < b[0] for a, b in pairwise(found)), "they are apart"
-    for instant in range(from_ms, to_ms, 7 * MINUTE):
+    for instant in range(from_ms, to_ms, MINUTE):
         assert contains(made, instant, zone) == any(a <= instant < b for a, b in found)
     for edge in (each for span in found for each in span if from_ms < each < to_ms):
         assert contains(made, edge - 1, zone) != contains(made, edge, zone)
