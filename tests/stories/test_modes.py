@@ -72,6 +72,13 @@ def test_52_a_step_that_comes_again_does_not_sound_what_sounds_already(horns: Ri
     horns.told()
     horns.run(60_000)
     assert horns.told() == {("console", "notify"): 1, (ANNE, "notify"): 1}
+    horns.run(120_000)
+    assert horns.told() == {(ANNE, "notify"): 2}
+    [(alert,)] = horns.sql("SELECT id FROM alert WHERE category='call'")
+    assert horns.engine.all_clear(ORG, alert, horns.persons["anne"]) == "all-clear"
+    assert [what for what, _ in orders(horns)][2:] == ["horn-1/out-1/off", "horn-2/out-1/off"]
+    horns.run(60_000)
+    assert [what for what, _ in orders(horns)][4:] == ["horn-1/out-1/on", "horn-2/out-1/on"], "still unanswered: again"
 
 
 def test_53_a_silent_press_sounds_and_lights_nothing_and_says_so(horns: Rig) -> None:

@@ -41,6 +41,22 @@ def test_21_two_must_answer_and_the_first_answer_frees_nobody(town: Rig, pair: P
     assert answer(town, alert, "carl") == "taken"
 
 
+def test_21b_a_colleague_whose_message_was_held_up_is_told_although_the_first_has_answered(
+    town: Rig, pair: Post
+) -> None:
+    town.channels["webhook"].answer = lambda outgoing: ACCEPTED if outgoing.address == ANNE else Outcome(False)
+    alert = pair.press()["alert"]
+    town.run()
+    assert town.told() == {("console", "notify"): 1, (ANNE, "notify"): 1, (CARL, "notify"): 1}
+    assert answer(town, alert, "anne") == "won"
+    town.channels["webhook"].answer = lambda outgoing: ACCEPTED
+    town.run(2_000)
+    assert town.told() == {(BOB, "notify"): 1}
+    assert answer(town, alert, "carl") == "won"
+    town.run()
+    assert town.told() == {(BOB, "taken"): 1}
+
+
 def test_22_the_same_person_twice_is_one_answer(town: Rig, pair: Post) -> None:
     alert = pair.press()["alert"]
     town.run()
@@ -76,6 +92,7 @@ def test_24_en_route_and_on_site_push_the_timeout_back(town: Rig, post: Post) ->
     alive(town, post, 599_000)
     assert town.told() == {}
     assert town.alert(alert).progress == "on-site"
+    assert town.sql("SELECT progress, progress_ms - at_ms FROM answer") == [("on-site", 1_180_000)]
     alive(town, post, 1_500)
     assert town.told() == {("console", "notify"): 1, (ANNE, "notify"): 1}
 
