@@ -52,19 +52,27 @@ class ShortMessages:
         self._counts = counts
         self._lock = threading.Lock()
         self._known: collections.OrderedDict[str, tuple[str, str]] = collections.OrderedDict()
-        self._waiting: queue.Queue[tuple[str, str, str, int] | None] = queue.Queue(WAITING_MAX)
+        self._until_ms: dict[str, int] = {}  # of what waits for the modem: after it the backend has given up
+        self._waiting: queue.Queue[tuple[str, str, str] | None] = queue.Queue(WAITING_MAX)
         self._reports: collections.deque[dict[str, str]] = collections.deque(maxlen=REPORTS_MAX)
         self._told = threading.Condition()
         self._stop = threading.Event()
         self._random = random.Random()  # noqa: S311 (spreads retries; guards nothing)
 
     def take(self, message: Any) -> None:
-        """One message from the downlink; never waits. What makes no sense is answered too, if it has an id."""
+        """One message from the downlink; never waits. What makes no sense is answered too, if it has an id.
+
+        One that waits already is given the time of its newest row: the backend still wants it.
+        """
         identity = message.get("id") if isinstance(message, dict) else None
         if not isinstance(identity, str) or not 0 < len(identity) <= 64:
             log.error("a short message without an id came down")
             return
+        to, text, ttl_s = message.get("to"), message.get("text"), message.get("ttl_s")
+        makes_sense = isinstance(to, str) and isinstance(text, str) and type(ttl_s) is int and 0 <= ttl_s <= 3600
         with self._lock:
+            if makes_sense and identity in self._until_ms:
+                self._until_ms[identity] = steady_ms() + ttl_s * 1000
             known = self._known.get(identity)
             if known is None:
                 self._known[identity] = ("", "")
@@ -77,12 +85,13 @@ class ShortMessages:
         if self._modem is None:
             self._settle(identity, NO_MODEM, "")
             return
-        to, text, ttl_s = message.get("to"), message.get("text"), message.get("ttl_s")
-        if not (isinstance(to, str) and isinstance(text, str) and type(ttl_s) is int and 0 <= ttl_s <= 3600):
+        if not makes_sense:
             self._settle(identity, REFUSED, "the message makes no sense to this gateway")
             return
+        with self._lock:
+            self._until_ms[identity] = steady_ms() + ttl_s * 1000
         try:
-            self._waiting.put_nowait((identity, to, text, steady_ms() + ttl_s * 1000))
+            self._waiting.put_nowait((identity, to, text))
         except queue.Full:
             self._forget(identity)
             self._report(identity, REFUSED, "too many messages wait for the modem")
@@ -99,9 +108,12 @@ class ShortMessages:
             message = self._waiting.get()
             if message is None:
                 return
-            identity, to, text, until_ms = message
-            if steady_ms() >= until_ms:
-                self._settle(identity, EXPIRED, "")
+            identity, to, text = message
+            with self._lock:
+                late = steady_ms() >= self._until_ms.pop(identity, 0)
+            if late:
+                self._forget(identity)  # its next try is a new one, with a time of its own
+                self._report(identity, EXPIRED, "")
                 continue
             assert self._modem is not None, "nothing is put into the queue without one"
             try:
@@ -168,6 +180,7 @@ class ShortMessages:
     def _forget(self, identity: str) -> None:
         with self._lock:
             self._known.pop(identity, None)
+            self._until_ms.pop(identity, None)
 
     def _report(self, identity: str, word: str, error: str) -> None:
         with self._told:

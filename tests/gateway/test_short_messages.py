@@ -121,6 +121,25 @@ def test_a_message_that_waited_too_long_is_not_sent(backend, modem, started):
     assert modem.sent == []
 
 
+def test_the_next_try_of_a_message_that_waited_too_long_is_sent(backend, modem, started):
+    down = started(modem)
+    down.take(message(ttl_s=0))
+    assert words(backend, 1) == [("d-1", "expired")]
+    down.take(message())
+    assert words(backend, 2)[1:] == [("d-1", "accepted")]
+    assert len(modem.sent) == 1
+
+
+def test_a_row_that_comes_again_prolongs_what_waits(backend, modem, started):
+    modem.ready.clear()
+    down = started(modem)
+    down.take(message("d-0"))
+    down.take(message("d-1", ttl_s=0))
+    down.take(message("d-1"))
+    modem.ready.set()
+    assert sorted(words(backend, 2)) == [("d-0", "accepted"), ("d-1", "accepted")]
+
+
 @pytest.mark.parametrize("bad", [{"to": 1}, {"text": None}, {"ttl_s": "30"}, {"ttl_s": -1}, {"ttl_s": True}])
 def test_what_makes_no_sense_is_refused(backend, modem, started, bad):
     started(modem).take(message(**bad))
