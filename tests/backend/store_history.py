@@ -93,8 +93,9 @@ class History:
         if self.random.random() < 0.75:
             return ACCEPTED
         outcome = Outcome(False, permanent=self.random.random() < 0.2, error="refused")
-        tries, permanent = self.refusals.get(outgoing.dispatch_id, (0, False))
-        self.refusals[outgoing.dispatch_id] = (tries + 1, permanent or outcome.permanent)
+        for dispatch_id in (outgoing.dispatch_id, *(each for each, _ in outgoing.also)):  # a bundle is one try of all
+            tries, permanent = self.refusals.get(dispatch_id, (0, False))
+            self.refusals[dispatch_id] = (tries + 1, permanent or outcome.permanent)
         return outcome
 
     def press(self) -> None:
