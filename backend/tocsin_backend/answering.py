@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from tocsin_backend.domain import alerts, contacts, replies, rights
-from tocsin_backend.domain.escalation import Take
+from tocsin_backend.domain import alerts, contacts, dispatches, replies, rights
+from tocsin_backend.domain.escalation import Reported, Sent, Take
 from tocsin_backend.domain.replies import Patience, Replies
 from tocsin_backend.engine import Engine
 from tocsin_backend.errors import Forbidden, NotFound
-from tocsin_backend.modems import DELIVERED, Modems
+from tocsin_backend.modems import DELIVERED, Modems, outcome_of
 from tocsin_backend.store import alerts as alert_rows
-from tocsin_backend.store import links
+from tocsin_backend.store import dispatches as dispatch_rows
+from tocsin_backend.store import downlink, links
 from tocsin_backend.store.database import Database, Priority, notes
 from tocsin_backend.store.links import Told
 
@@ -138,24 +139,39 @@ class Answering:
     def by_modem(self, org: str, gateway: str, reports: list[tuple[str, str, str]]) -> int:
         """(id, word, error) of messages that a gateway's modem had: how many of them changed something.
 
-        The first word goes to the worker that waits for it; "delivered" is recorded whenever it comes. A message of
-        another organisation, or a word that comes twice, changes nothing. Raises Unavailable.
+        The first word goes to the worker that waits for it here. Without one (it waits in another process, or waits no
+        longer) the word is recorded, and so is "delivered" whenever it comes. A message of another organisation, or a
+        word that comes twice, changes nothing. Raises Unavailable.
         """
         changed = 0
         for message_id, word, error in reports:
             waited = self._modems.heard(org, gateway, message_id, word, error)
-            changed += waited or (word == DELIVERED and self._delivered(org, message_id))
+            changed += waited or self._said(org, gateway, message_id, word, error)
         return changed
 
-    def _delivered(self, org: str, dispatch_id: str) -> bool:
-        with self._database.read() as conn:
-            of = links.reported(conn, dispatch_id)
-        if of != (org, contacts.SMS):
-            return False
-        said = self._engine.report(dispatch_id, "delivered", None)
-        now_ms = self._now_ms()
-        self._database.write(lambda conn: links.prove(conn, dispatch_id, now_ms), Priority.ENGINE).result()
-        return said != "ignored"
+    def _said(self, org: str, gateway: str, dispatch_id: str, word: str, error: str) -> bool:
+        def job(conn: Connection) -> bool:
+            found = links.reported(conn, dispatch_id)
+            if found is None or found[1:] != (org, contacts.SMS, f"gateway:{gateway}"):
+                return False
+            alert = alert_rows.get(conn, found[0])
+            now = dispatch_rows.get(conn, dispatch_id)
+            assert alert is not None, "a dispatch belongs to an alert (foreign key)"
+            assert now is not None, "it was just read"
+            event: Sent | Reported
+            if word == DELIVERED and now.status in (dispatches.HANDED, *dispatches.REACHED):
+                event = Reported(dispatch_id, dispatches.DELIVERED)
+            else:
+                outcome = outcome_of(gateway, word, error)
+                expected = (dispatches.LEASED, dispatches.PENDING, dispatches.CANCELLED)
+                if now.status not in (expected if outcome.accepted else expected[:1]):
+                    return False
+                if not outcome.accepted:
+                    downlink.withdraw(conn, dispatch_id)
+                event = Sent(dispatch_id, outcome)
+            return self._engine.outbox.apply(conn, alert, event, self._now_ms()).outcome != "ignored"
+
+        return self._database.write(job, Priority.ENGINE).result()
 
     # -- both
 

@@ -487,8 +487,13 @@ class Engine:
     def _record(self, outgoing: Outgoing, outcome: Outcome, conn: Connection) -> None:
         for dispatch_id, alert_id in ((outgoing.dispatch_id, outgoing.alert_id), *outgoing.also):
             alert = alert_rows.get(conn, alert_id)
-            if alert is not None:
+            if alert is not None and (outcome.accepted or self._holds(conn, dispatch_id)):
                 self.outbox.apply(conn, alert, Sent(dispatch_id, outcome), self.clock.now_ms())
+
+    def _holds(self, conn: Connection, dispatch_id: str) -> bool:
+        """Whether the lease is still ours: a refusal counts once, and another process may have recorded it."""
+        now = dispatch_rows.get(conn, dispatch_id)
+        return now is not None and now.owner == self.outbox.owner
 
     # -- what people do
 

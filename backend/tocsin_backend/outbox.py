@@ -20,7 +20,7 @@ from .domain.escalation import Changes, Cleared, Press, Remark, Reported, Rows, 
 from .domain.people import Directory
 from .domain.replies import Replies
 from .store import alerts as alert_rows
-from .store import devices, downlink, people, signals, timeline, windows
+from .store import devices, downlink, links, people, signals, timeline, windows
 from .store import dispatches as dispatch_rows
 from .store.database import notes
 
@@ -237,6 +237,8 @@ class Outbox:
                 changed.append(each)
                 if each.kind in dispatches.ORDERS and each.status not in dispatches.OPEN:
                     downlink.withdraw(conn, each.id)
+                if each.status in dispatches.REACHED and each.person_id is not None:
+                    links.prove(conn, each.id, now_ms)
                 if each.status == dispatches.CANCELLED:
                     heard.cancelled.add(each.id)
                 elif each.status == dispatches.HANDED and each.kind == dispatches.NOTIFY:

@@ -13,6 +13,7 @@ from tocsin_backend.channels.sms import Sms
 from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.domain.notices import Message
 from tocsin_backend.domain.replies import Replies
+from tocsin_backend.engine import Sender
 from tocsin_backend.modems import Modems
 from tocsin_backend.store import downlink
 
@@ -127,3 +128,67 @@ def test_a_later_delivery_is_recorded_once_and_proves_the_number(rig: Rig, modem
     assert rig.sql(f"SELECT proven_ms FROM contact_method WHERE person_id={person}") == [(rig.clock.now,)]
     assert answering.by_modem(ORG, "gw-1", [(dispatch_id, "delivered", "")]) == 0
     assert answering.by_modem(ORG, "gw-1", [(dispatch_id, "accepted", "")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "proven"),
+    [("accepted", "handed", False), ("delivered", "delivered", True), ("refused", "pending", False),
+     ("expired", "pending", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_word_counts_once_whichever_process_hears_it(
+    rig: Rig, modems: Modems, word: str, status: str, proven: bool, elsewhere: bool
+) -> None:
+    rig.person("anne", sms=PHONE)
+    rig.policy(steps((600, [who("anne")])))
+    rig.outbox.channels = frozenset({*rig.outbox.channels, "sms"})
+    rig.engine.senders["sms"] = Sender(Sms(modems=modems), rig.engine._sent, rig.clock.now_ms)
+    rig.post("bau-1", policy="plan").press()
+    sending = threading.Thread(target=rig.pump)
+    sending.start()
+    until(lambda: rows(rig))
+    heard_by = Modems(rig.database, rig.clock.now_ms) if elsewhere else modems
+    answering = Answering(rig.database, rig.engine, Replies.of(b"s" * 32), heard_by, rig.clock.now_ms)
+    [(dispatch_id,)] = rig.sql("SELECT id FROM dispatch WHERE channel='sms'")
+    assert answering.by_modem(ORG, "gw-2", [(dispatch_id, word, "")]) == 0
+    assert answering.by_modem(ORG, "gw-1", [(dispatch_id, word, "")]) == 1
+    sending.join(5)
+    assert not sending.is_alive(), "the worker that waits learns of it by the commit"
+    told = rig.sql("SELECT status, attempts, maybe_dup FROM dispatch WHERE channel='sms'")
+    assert [(row[0], row[1], bool(row[2])) for row in told] == [(status, 1, False)]
+    assert rig.sql("SELECT proven_ms FROM contact_method") == [(rig.clock.now if proven else None,)]
+    assert answering.by_modem(ORG, "gw-1", [(dispatch_id, "refused", "again")]) == 0
+    assert rig.sql("SELECT status, attempts FROM dispatch WHERE channel='sms'") == [(status, 1)]
+
+
+def test_a_word_after_the_wait_keeps_the_message_from_leaving_twice(rig: Rig) -> None:
+    rig.sql(f"UPDATE organisation SET sms_route='gateway:gw-1' WHERE id='{ORG}'")
+    modems = Modems(rig.database, rig.clock.now_ms, wait_ms=20)
+    rig.person("anne", sms=PHONE)
+    rig.policy(steps((600, [who("anne")])))
+    rig.outbox.channels = frozenset({*rig.outbox.channels, "sms"})
+    rig.engine.senders["sms"] = Sender(Sms(modems=modems), rig.engine._sent, rig.clock.now_ms)
+    rig.post("bau-1", policy="plan").press()
+    rig.pump()
+    assert rig.sql("SELECT status, attempts FROM dispatch WHERE channel='sms'") == [("pending", 1)]
+    [(dispatch_id,)] = rig.sql("SELECT id FROM dispatch WHERE channel='sms'")
+    answering = Answering(rig.database, rig.engine, Replies.of(b"s" * 32), modems, rig.clock.now_ms)
+    assert answering.by_modem(ORG, "gw-1", [(dispatch_id, "accepted", "")]) == 1
+    rig.run(60_000)
+    assert rig.sql("SELECT status, attempts FROM dispatch WHERE channel='sms'") == [("handed", 2)]
+
+
+def test_whoever_waits_for_the_modem_is_free_when_the_alert_is_answered(rig: Rig, modems: Modems) -> None:
+    anne = rig.person("anne", sms=PHONE)
+    rig.policy(steps((600, [who("anne")])))
+    rig.outbox.channels = frozenset({*rig.outbox.channels, "sms"})
+    rig.engine.senders["sms"] = Sender(Sms(modems=modems), rig.engine._sent, rig.clock.now_ms)
+    alert_id = rig.post("bau-1", policy="plan").press()["alert"]
+    sending = threading.Thread(target=rig.pump)
+    sending.start()
+    until(lambda: rows(rig))
+    rig.engine.answer(ORG, alert_id, anne, "console")
+    sending.join(5)
+    assert not sending.is_alive()
+    assert rig.sql("SELECT count(*) FROM downlink WHERE topic='sms'") == [(0,)], "what has not gone down stays here"
+    assert rig.sql("SELECT status FROM dispatch WHERE channel='sms' AND kind='notify'") == [("cancelled",)]

@@ -15,6 +15,7 @@ _site = tables.Site.__table__  # type: ignore[attr-defined]
 _device = tables.Device.__table__  # type: ignore[attr-defined]
 _answer = tables.Answer.__table__  # type: ignore[attr-defined]
 _use = tables.LinkUse.__table__  # type: ignore[attr-defined]
+_organisation = tables.Organisation.__table__  # type: ignore[attr-defined]
 _taker = _person.alias("taker")
 
 
@@ -61,10 +62,11 @@ _told = (
         _dispatch.c.id, _dispatch.c.kind, _dispatch.c.channel, _dispatch.c.epoch, _dispatch.c.method_id,
         _dispatch.c.created_ms, _alert.c.id, _alert.c.org, _alert.c.status, _alert.c.epoch, _alert.c.category,
         _alert.c.mode, _alert.c.silent, _alert.c.subject, _alert.c.progress, _alert.c.presses, _alert.c.raised_ms,
-        _alert.c.answered_ms, _alert.c.closed_ms, _person.c.id, _person.c.org, _person.c.name, _person.c.role, _person.c.language,
-        _person.c.active, _alert.c.answered_by, func.coalesce(_taker.c.name, ""), func.coalesce(_site.c.name, ""),
-        func.coalesce(_device.c.name, ""), func.coalesce(_site.c.timezone, "Europe/Paris"),
-        func.coalesce(_site.c.phone, ""), func.coalesce(_use.c.outcome, ""),
+        _alert.c.answered_ms, _alert.c.closed_ms, _person.c.id, _person.c.org, _person.c.name, _person.c.role,
+        _person.c.language, _person.c.active, _alert.c.answered_by, func.coalesce(_taker.c.name, ""),
+        func.coalesce(_site.c.name, ""), func.coalesce(_device.c.name, ""),
+        func.coalesce(_site.c.timezone, "Europe/Paris"), func.coalesce(_site.c.phone, ""),
+        func.coalesce(_use.c.outcome, ""),
     )
     .select_from(_dispatch)
     .join(_alert, _alert.c.id == _dispatch.c.alert_id)
@@ -124,11 +126,15 @@ def use(conn: Connection, dispatch_id: str, way: str, outcome: str, now_ms: int)
     conn.execute(insert(_use).values(dispatch_id=dispatch_id, way=way, used_ms=now_ms, outcome=outcome))
 
 
-def reported(conn: Connection, dispatch_id: str) -> tuple[str, str] | None:
-    """(organisation, channel) of a dispatch, for whoever reports what became of it."""
-    query = select(_alert.c.org, _dispatch.c.channel).join(_alert, _alert.c.id == _dispatch.c.alert_id)
+def reported(conn: Connection, dispatch_id: str) -> tuple[str, str, str, str] | None:
+    """(alert, organisation, channel, that organisation's way of short messages) of a dispatch, for whoever reports."""
+    query = (
+        select(_alert.c.id, _alert.c.org, _dispatch.c.channel, _organisation.c.sms_route)
+        .join(_alert, _alert.c.id == _dispatch.c.alert_id)
+        .join(_organisation, _organisation.c.id == _alert.c.org)
+    )
     row = conn.execute(query.where(_dispatch.c.id == dispatch_id)).one_or_none()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2], row[3])
 
 
 def prove(conn: Connection, dispatch_id: str, now_ms: int) -> None:
