@@ -2,6 +2,7 @@
 
 A person sees and changes her own; an administrator everybody's of the organisation. `verify` sends six digits through
 the channel itself, and whoever gives them back within ten minutes has shown that the address works and whose it is.
+When a code was sent and how often it was guessed wrong stands in the database: every process and the command line obey.
 Secrets in an address (a push service's token) are taken and never given back: lists show it masked.
 """
 
@@ -11,7 +12,7 @@ import secrets
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,8 +28,10 @@ from tocsin_backend.store.database import Database, notes
 log = logging.getLogger(__name__)
 
 METHODS_MAX = 20  # of one person
-CODE_MS = 600_000  # a code is good for this and the next of these spans
+CODE_MS = 600_000  # a code is good for this long, once
 SEND_EVERY_MS = 60_000  # a code to one address: nobody's telephone is made to ring by us
+SENDS_MAX = 3  # codes to one person's addresses in that span
+SENDING_MAX = 4  # codes under way at once: a gateway's modem takes 30 s to say no, and others wait for the threads
 WRONG_MAX = 5  # codes given back wrong, until the next is sent
 
 PHRASES = {
@@ -62,9 +65,7 @@ class Contacts:
         self._key = hmac.digest(secret, b"tocsin/1 contact-code", "sha256")
         self._channels = channels
         self._now_ms = now_ms
-        self._lock = threading.Lock()
-        self._sent_ms: dict[int, int] = {}
-        self._wrong: dict[int, int] = {}
+        self._sending = threading.BoundedSemaphore(SENDING_MAX)
 
     def of(self, asker: Asker, login: str = "") -> list[dict[str, Any]]:
         """The methods of a person (by login; "": the asker's own), addresses masked where they hold secrets."""
@@ -101,7 +102,10 @@ class Contacts:
             if address is not None:
                 kept = _checked(row.channel, address)
                 if kept != row.address:
-                    values |= {"address": kept, "verified_ms": None, "proven_ms": None}
+                    others = store.of_person(conn, row.person_id)
+                    if any((each.channel, each.address) == (row.channel, kept) for each in others):
+                        raise Invalid("this person has that contact method already")
+                    values |= {"address": kept, "verified_ms": None, "proven_ms": None, "created_ms": self._now_ms()}
             if more.get("disabled") is not None:
                 values["disabled_ms"] = (row.disabled_ms or self._now_ms()) if more["disabled"] else None
             if values:
@@ -113,24 +117,25 @@ class Contacts:
 
     def verify(self, asker: Asker, method_id: int) -> None:
         """Send a code through the method. Raises Invalid when the channel does not take it, or one was just sent."""
-        with self._database.read() as conn:
+
+        def job(conn: Connection) -> MethodRow:
             row = self._method(conn, asker, method_id)
-        channel = self._channels.get(row.channel)
-        if channel is None:
-            raise Invalid(f"nothing sends by {row.channel} here")
-        now_ms = self._now_ms()
-        with self._lock:
-            if now_ms - self._sent_ms.get(method_id, -SEND_EVERY_MS) < SEND_EVERY_MS:
+            if row.channel not in self._channels:
+                raise Invalid(f"nothing sends by {row.channel} here")
+            now_ms = self._now_ms()
+            there, hers = store.codes_sent(conn, row, now_ms - SEND_EVERY_MS)
+            if there or hers >= SENDS_MAX:
                 raise Invalid(f"a code was sent less than {SEND_EVERY_MS // 1000} s ago: wait for it")
-            self._sent_ms[method_id] = now_ms
-            self._wrong.pop(method_id, None)
-        subject, text = PHRASES.get(row.language, PHRASES["fr"])
-        code = self._code(row, now_ms // CODE_MS)
-        message = Message(subject, text.format(code=code), {"kind": "code", "subject": subject, "code": code})
-        outcome = channel.send(
-            Outgoing(str(uuid.uuid4()), "", row.channel, row.address, row.secret, dispatches.TECHNICAL_CLASS, message,
-                     row.org)
-        )  # fmt: skip
+            store.change(conn, method_id, {"code_ms": now_ms, "code_wrong": 0})
+            return replace(row, code_ms=now_ms)
+
+        if not self._sending.acquire(blocking=False):
+            raise Invalid("many codes are being sent right now: try again in a minute")
+        try:
+            row = self._database.write(job).result()
+            outcome = self._channels[row.channel].send(self._code_message(row))
+        finally:
+            self._sending.release()
         if not outcome.accepted:
             raise Invalid(f"the code could not be sent: {outcome.error}")
 
@@ -138,28 +143,36 @@ class Contacts:
         """The person gives the code back: the method is verified, and proven. Raises Invalid for a wrong one."""
         now_ms = self._now_ms()
 
-        def job(conn: Connection) -> dict[str, Any]:
+        def job(conn: Connection) -> dict[str, Any] | str:
             row = self._method(conn, asker, method_id)
-            with self._lock:
-                if self._wrong.get(method_id, 0) >= WRONG_MAX:
-                    raise Invalid("too many wrong codes: have another sent")
-                spans = (now_ms // CODE_MS, now_ms // CODE_MS - 1)
-                given = code.strip().encode()
-                if not any(hmac.compare_digest(self._code(row, span).encode(), given) for span in spans):
-                    self._wrong[method_id] = self._wrong.get(method_id, 0) + 1
-                    raise Invalid("that is not the code that was sent, or it is more than ten minutes old")
-                self._wrong.pop(method_id, None)
-            store.change(conn, method_id, {"verified_ms": now_ms, "proven_ms": now_ms})
+            if row.code_wrong >= WRONG_MAX:
+                return "too many wrong codes: have another sent"
+            fresh = row.code_ms is not None and now_ms - row.code_ms <= CODE_MS
+            if not fresh or not hmac.compare_digest(self._code(row).encode(), code.strip().encode()):
+                store.count_wrong(conn, method_id)
+                return "that is not the code that was sent, or it is more than ten minutes old"
+            given = {"verified_ms": now_ms, "proven_ms": now_ms, "code_ms": None, "code_wrong": 0}
+            store.change(conn, method_id, given)
             notes(conn).catalogue = True
             return _row(store.get(conn, method_id))
 
-        return self._database.write(job).result()
+        found = self._database.write(job).result()
+        if isinstance(found, str):  # counted first: a job that raises changes nothing
+            raise Invalid(found)
+        return found
 
     # -- inside
 
-    def _code(self, row: MethodRow, span: int) -> str:
-        """Six digits that follow from the method, its address and the ten minutes: nothing is stored."""
-        made = hmac.digest(self._key, f"{row.id}\n{row.address}\n{span}".encode(), "sha256")
+    def _code_message(self, row: MethodRow) -> Outgoing:
+        subject, text = PHRASES.get(row.language, PHRASES["fr"])
+        code = self._code(row)
+        message = Message(subject, text.format(code=code), {"kind": "code", "subject": subject, "code": code})
+        class_ = dispatches.TECHNICAL_CLASS
+        return Outgoing(str(uuid.uuid4()), "", row.channel, row.address, row.secret, class_, message, row.org)
+
+    def _code(self, row: MethodRow) -> str:
+        """Six digits that follow from the method, its address and when they were sent."""
+        made = hmac.digest(self._key, f"{row.id}\n{row.address}\n{row.code_ms}".encode(), "sha256")
         return str(int.from_bytes(made[:8], "big") % 10**contacts.CODE_DIGITS).zfill(contacts.CODE_DIGITS)
 
     def _person(self, conn: Connection, asker: Asker, login: str) -> int:

@@ -13,7 +13,7 @@ _organisation = tables.Organisation.__table__  # type: ignore[attr-defined]
 
 _OF_METHOD = (
     "id", "channel", "address", "secret", "external", "offset_ms", "position", "created_ms", "verified_ms", "proven_ms",
-    "disabled_ms",
+    "disabled_ms", "code_ms", "code_wrong",
 )  # fmt: skip
 
 
@@ -32,6 +32,8 @@ class MethodRow:
     verified_ms: int | None
     proven_ms: int | None
     disabled_ms: int | None
+    code_ms: int | None
+    code_wrong: int
     person_id: int
     org: str
     login: str
@@ -64,6 +66,19 @@ def add(conn: Connection, person_id: int, values: dict[str, Any], now_ms: int) -
 
 def change(conn: Connection, method_id: int, values: dict[str, Any]) -> None:
     conn.execute(update(_method).where(_method.c.id == method_id).values(**values))
+
+
+def codes_sent(conn: Connection, method: MethodRow, since_ms: int) -> tuple[int, int]:
+    """How many codes were sent since then to this address, whosever it is, and to this person."""
+    lately = select(func.count()).select_from(_method).where(_method.c.code_ms > since_ms)
+    there = (_method.c.channel == method.channel) & (_method.c.address == method.address)
+    hers = _method.c.person_id == method.person_id
+    return conn.execute(lately.where(there)).scalar_one(), conn.execute(lately.where(hers)).scalar_one()
+
+
+def count_wrong(conn: Connection, method_id: int) -> None:
+    """A code was given back wrong."""
+    conn.execute(update(_method).where(_method.c.id == method_id).values(code_wrong=_method.c.code_wrong + 1))
 
 
 def person_of(conn: Connection, org: str, login: str) -> int | None:

@@ -209,7 +209,9 @@ class ContactMethod(SQLModel, table=True):
     external: bool = False  # rescuers and other organisations: never told of a drill
     offset_ms: int = 0  # how long after the person's step this method is tried
     position: int = 0
-    created_ms: int = _given_ms()
+    created_ms: int = _given_ms()  # since when it has this address
+    code_ms: int | None = _ms()  # when a code was last sent to prove the address; it follows from this
+    code_wrong: int = 0  # codes given back wrong since
     verified_ms: int | None = _ms()  # the person showed that the address is hers
     proven_ms: int | None = _ms()  # the last time a message was delivered, seen or answered through it
     disabled_ms: int | None = _ms()
@@ -375,6 +377,8 @@ class MonitoringCentre(SQLModel, table=True):
     external: bool = True
     supervision_ms: int = 0  # how often the line is tested; 0: never
     supervised_ms: int | None = _ms()  # the last test that was acknowledged
+    watcher: str = Field(default="", max_length=128)  # of several processes the one that tests the line
+    watched_until_ms: int | None = _ms()  # when another one may take that over
     created_ms: int = _given_ms()
 
 
