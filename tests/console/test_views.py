@@ -13,7 +13,7 @@ from tocsin_backend.console.pages import Pages
 from tocsin_backend.console.routes import inside
 from tocsin_backend.console.stream import Board, Read, counts
 from tocsin_backend.domain import alerts as domain
-from tocsin_backend.domain import liveness, rights
+from tocsin_backend.domain import liveness, notices, rights
 
 FR, EN = read_languages()["fr"], read_languages()["en"]
 PARIS = ZoneInfo("Europe/Paris")
@@ -183,6 +183,16 @@ ENTRIES = {
     "escalated": {"person": 1},
     "answered": {"person": 1, "epoch": 1, "channel": "console"},
     "also-answered": {"person": 2, "epoch": 1, "taken_by": 1},
+    "co-answered": {"person": 2, "epoch": 1, "channel": "sms"},
+    "progress": {"person": 1, "epoch": 1, "progress": "en-route"},
+    "also-progress": {"person": 2, "epoch": 1, "progress": "on-site"},
+    "help-needed": {"person": 1, "epoch": 1},
+    "close-asked": {"person": 1, "reason": "false", "note": "fausse alerte"},
+    "close-void": {"asked_by": 1},
+    "many-presses": {"presses": 10},
+    "severity": {"severity": 1, "presses": 4},
+    "all-clear": {"person": 1, "group": "cour", "outputs": ["cour/sirene-1/cour"]},
+    "muted": {"subject": "lost", "muted": 4},
     "stale-answer": {"person": 1, "epoch": 1, "current": 2},
     "late-answer": {"person": 1, "epoch": 1},
     "stale-close": {"person": 1, "epoch": 1, "current": 2, "reason": "false"},
@@ -242,6 +252,42 @@ def test_an_erased_person_is_said_so():
     assert lines(EN, "answered", person=9, epoch=1, channel="console") == "Taken by (erased person) (console)"
 
 
+def test_every_technical_subject_and_progress_has_words():
+    told = {key.removeprefix("subject-") for key in notices.PHRASES["fr"] if key.startswith("subject-")}
+    assert told - {"unanswered-of"} == set(phrases.SUBJECTS)
+    assert set(domain.PROGRESS) == set(phrases.PROGRESS)
+
+
+def test_a_technical_alert_about_no_device_is_the_systems():
+    row = alert(
+        category="technical", subject="lateness", site=None, site_name="", address="", device=None, device_name="",
+        kind="",
+    )  # fmt: skip
+    shown = views.alert_row(row, FR, NOW_MS)
+    assert (shown.site, shown.post, shown.device) == ("Région Sud", "le système", "")
+    assert shown.what == "Des échéances sont servies en retard"
+    assert Pages(read_languages(), Assets()).rendered(row, "fr", NOW_MS).say
+
+
+def test_an_alert_of_another_organisations_device_says_whose_it_is():
+    shown = views.alert_row(alert(device_org="lycees"), EN, NOW_MS)
+    assert shown.site == "Gare d'Embrun (lycees)"
+
+
+def test_the_second_closer_the_progress_and_the_drill_are_on_the_row():
+    asked = {"category": "threat", "close_asked_id": 1, "close_asked_by": "Camille Roux", "close_asked_reason": "false"}
+    taken = {"status": "answered", "owner": "Camille Roux", "owner_id": 1, "answered_ms": NOW_MS, "progress": "on-site"}
+    window = {"mode": "drill", "window_id": 3, "window_title": "PPMS", "window_ends_ms": NOW_MS + 600_000}
+    pages = Pages(read_languages(), Assets())
+    french = pages.rendered(alert(**asked, **taken, **window), "fr", NOW_MS).html
+    assert "Camille Roux a demandé la clôture : il faut une deuxième personne" in french
+    assert "Prise par Camille Roux, sur place" in french
+    english = views.alert_row(alert(**asked, **window), EN, NOW_MS)
+    assert english.second == "Camille Roux asked to close it: a second person is needed"
+    assert english.drill == "Drill: PPMS, until 16:23:20"
+    assert views.alert_row(alert(), EN, NOW_MS).second == views.alert_row(alert(), EN, NOW_MS).drill == ""
+
+
 def test_who_was_told_and_how_far_it_got():
     rows = [
         notice(),
@@ -281,7 +327,7 @@ def test_every_kind_of_target_has_words_in_both_languages():
         {"id": "p", "title": "P", "answer_timeout_ms": 0, "passes": 1, "steps": [{"delay_ms": 5, "targets": targets}]}
     )
     assert views.next_people(alert(frozen=frozen), FR, {}) == [
-        "Écrans des superviseurs", "cap", "dc09 cra", "d’astreinte : astreinte", "poste ville/pm (courriel)",
+        "Écrans des superviseurs", "CAP", "DC-09 cra", "d’astreinte : astreinte", "poste ville/pm (courriel)",
         "sorties d’alarme sirenes", "camille",
     ]  # fmt: skip
     assert views.next_people(alert(frozen=frozen), EN, {})[3:6] == [
@@ -305,7 +351,8 @@ def test_now_says_where_the_alert_stands():
 
 
 def test_every_reason_to_close_has_words():
-    assert set(domain.REASONS) | {domain.CLEARED_BY_ITSELF} == set(phrases.REASONS)
+    by_itself = {domain.CLEARED_BY_ITSELF, domain.PROBED, domain.PROBE_FAILED}
+    assert set(domain.REASONS) | by_itself == set(phrases.REASONS)
     assert [code for code, _ in views.reasons(alert(category="technical"), FR)] == ["technical", "test", "duplicate"]
     assert "technical" not in dict(views.reasons(alert(), FR))
 

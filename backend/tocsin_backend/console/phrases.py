@@ -24,6 +24,18 @@ SUBJECTS = {
     "empty-step": N_("Nobody to tell in the policy"),
     "step-undeliverable": N_("Notices cannot be delivered"),
     "unanswered": N_("An alert stays without an answer"),
+    "held-at-boot": N_("The button was held at start-up"),
+    "counter-went-back": N_("The board was erased or replaced without new credentials"),
+    "fault": N_("The post reports a fault"),
+    "dropped": N_("The post lost facts"),
+    "ack-rejected": N_("The post refused acknowledgements"),
+    "centre-lost": N_("A monitoring centre does not answer"),
+    "centre-path": N_("A monitoring centre answers by one path only"),
+    "probe-overdue": N_("The automatic test did not come"),
+    "probe-failed": N_("The automatic test did not go through"),
+    "alarm-undelivered": N_("An alarm output did not confirm"),
+    "lateness": N_("Timers are served late"),
+    "engine-silent": N_("The alert engine was silent"),
 }
 PRESENCES = {"never": N_("Never seen"), "alive": N_("Alive"), "late": N_("Late"), "lost": N_("Lost")}
 STATES = {"raised": N_("To take"), "answered": N_("Taken"), "closed": N_("Closed")}
@@ -36,7 +48,10 @@ REASONS = {
     "duplicate": N_("Duplicate of another alert"),
     "technical": N_("Technical fault"),
     "cleared": N_("Cleared by itself"),
+    "probe": N_("Probe: the test went through"),
+    "probe-failed": N_("The automatic test did not go through"),
 }
+PROGRESS = {"en-route": N_("on the way"), "on-site": N_("on site"), "needs-help": N_("needs help")}
 NOTICE_STATES = {
     "pending": N_("waiting"),
     "leased": N_("being sent"),
@@ -46,7 +61,12 @@ NOTICE_STATES = {
     "failed": N_("failed"),
     "cancelled": N_("not needed any more"),
 }
-NOTICE_KINDS = {"taken": N_("it is taken"), "closed": N_("it is closed")}
+NOTICE_KINDS = {
+    "taken": N_("it is taken"),
+    "closed": N_("it is closed"),
+    "info": N_("a second person is asked for"),
+    "actuate": N_("order to an alarm output"),
+}
 CHANNELS = {
     "console": N_("console"),
     "webhook": N_("webhook"),
@@ -54,6 +74,11 @@ CHANNELS = {
     "sms": N_("SMS"),
     "push": N_("push"),
     "lamp": N_("lamp of the post"),
+    "siren": N_("alarm output"),
+    "cap": "CAP",
+    "dc09": "DC-09",
+    "probe": N_("probe"),
+    "link": N_("link"),
     "api": N_("API"),
 }
 LAMPS = {
@@ -91,6 +116,7 @@ DEEDS = {
     "token": N_("The page was too old to act from. It has been read again: try once more."),
     "signed-out": N_("Your session is over: log in again. Nothing was done."),
     "stale": N_("The alert was raised again meanwhile. Look at it, then try once more."),
+    "second": N_("Noted. A second person has to close it too: a silent alert and a threat take two."),
     "unavailable": N_("Not done: the server cannot write just now. Try again."),
 }
 
@@ -106,6 +132,18 @@ def what(language: Language, row: AlertRow) -> str:
     if row.category == "technical" and row.subject:
         return word(language, SUBJECTS, row.subject)
     return word(language, CATEGORIES, row.category)
+
+
+def place(row: AlertRow) -> str:
+    """The site, and whose it is where it is another organisation's; the organisation, for an alert about no place."""
+    if row.site is None:
+        return row.org_name
+    return row.site_name if row.device_org == row.org else f"{row.site_name} ({row.device_org})"
+
+
+def post(language: Language, row: AlertRow) -> str:
+    """The post; of an alert about no device, the system."""
+    return row.device_name or row.device or language.say("the system")
 
 
 def priority_word(language: Language, row: AlertRow, rank: int) -> str:
@@ -127,8 +165,8 @@ def spoken(language: Language, row: AlertRow, rank: int) -> str:
     return language.say(
         "New alert, priority %(rank)s, %(site)s, %(post)s",
         rank=rank,
-        site=row.site_name,
-        post=row.device_name or row.device,
+        site=place(row),
+        post=post(language, row),
     )
 
 
@@ -156,6 +194,7 @@ WHY_REOPENED = {
     "answer-timeout": N_("Raised again: it was taken, and not closed in time"),
     "escalated": N_("Raised again, by hand"),
     "other-cause": N_("Raised again: something else went wrong"),
+    "needs-help": N_("Raised again: whoever has it needs help"),
 }
 
 
@@ -250,6 +289,47 @@ def _also_answered(language: Language, data: Data, name: NameOf) -> str:
     )
 
 
+def _co_answered(language: Language, data: Data, name: NameOf) -> str:
+    channel = word(language, CHANNELS, data["channel"])
+    return language.say("%(name)s answers as well (%(channel)s)", name=name(data["person"]), channel=channel)
+
+
+def _progress(language: Language, data: Data, name: NameOf) -> str:
+    progress = word(language, PROGRESS, data["progress"])
+    return language.say("%(name)s: %(progress)s", name=name(data["person"]), progress=progress)
+
+
+def _help_needed(language: Language, data: Data, name: NameOf) -> str:
+    return language.say("%(name)s needs help", name=name(data["person"]))
+
+
+def _close_asked(language: Language, data: Data, name: NameOf) -> str:
+    reason = word(language, REASONS, data["reason"])
+    line = language.say("%(name)s asks to close it: %(reason)s", name=name(data["person"]), reason=reason)
+    return f"{line} – {data['note']}" if data["note"] else line
+
+
+def _close_void(language: Language, _: Data, __: NameOf) -> str:
+    return language.say("What was asked about closing no longer counts")
+
+
+def _many_presses(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("Pressed many times: ×%(presses)s", presses=data["presses"])
+
+
+def _severity(language: Language, data: Data, _: NameOf) -> str:
+    return language.say("Severity raised to %(severity)s", severity=data["severity"])
+
+
+def _all_clear(language: Language, data: Data, name: NameOf) -> str:
+    return language.say("%(name)s gave the all-clear: the alarm outputs are switched off", name=name(data["person"]))
+
+
+def _muted(language: Language, data: Data, _: NameOf) -> str:
+    about = word(language, SUBJECTS, data["subject"])
+    return language.say("Maintenance: nobody is told of this: %(about)s", about=about)
+
+
 def _stale_answer(language: Language, data: Data, name: NameOf) -> str:
     return language.say("%(name)s answered, too late: it had been raised again", name=name(data["person"]))
 
@@ -311,6 +391,16 @@ TIMELINE: dict[str, tuple[Sentence, str]] = {
     "escalated": (_escalated, "strong"),
     "answered": (_answered, "strong"),
     "also-answered": (_also_answered, ""),
+    "co-answered": (_co_answered, "strong"),
+    "progress": (_progress, "strong"),
+    "also-progress": (_progress, ""),
+    "help-needed": (_help_needed, "bad"),
+    "close-asked": (_close_asked, "strong"),
+    "close-void": (_close_void, ""),
+    "many-presses": (_many_presses, ""),
+    "severity": (_severity, "bad"),
+    "all-clear": (_all_clear, "strong"),
+    "muted": (_muted, ""),
     "stale-answer": (_stale_answer, ""),
     "late-answer": (_late_answer, ""),
     "stale-close": (_stale_close, ""),

@@ -186,13 +186,13 @@ class Console:
         org, language, now_ms = who.person.org, who.language, self.parts.now_ms()
         with self.parts.database.read() as conn:
             frame = self.read_frame(conn, org, board.open_alerts(conn, org))
-            alert = board.alert(conn, org, alert_id)
+            alert = board.alert(conn, org, alert_id, who.person.id)
             if alert is None:
                 return self.problem_page(who, request, frame, 404, "missing")
             entries = board.timeline(conn, alert_id)
             notices = board.notices(conn, alert_id)
             ledgers = board.ledgers(conn, alert_id)
-            names = board.people_names(conn, org)
+            names = board.people_names(conn, org, alert_id)
             logins = {str(row["login"]): str(row["name"]) for row in people.people(conn, org)}
         tag = etag(alert, entries, notices, ledgers, who.person)
         if request.headers.get("if-none-match") == tag:
@@ -345,7 +345,7 @@ class Console:
             return "forbidden"
         except Unavailable:
             return "unavailable"
-        return {"closed": "closed", "ignored": "already-closed", "stale": "stale"}[outcome]
+        return {"closed": "closed", "second-needed": "second", "ignored": "already-closed", "stale": "stale"}[outcome]
 
     def refusal(self, who: Visitor, csrf: str, action: str) -> str:
         """Why this person may not act, "" when they may."""
@@ -356,9 +356,9 @@ class Console:
     def answer_deed(self, who: Visitor, request: Request, alert_id: str, code: str, back: str) -> Response:
         """What became of a deed: JSON with the row as it is now, or a redirect."""
         with self.parts.database.read() as conn:
-            alert = board.alert(conn, who.person.org, alert_id)
+            alert = board.alert(conn, who.person.org, alert_id, who.person.id)
         ok = code in DONE
-        names = {"site": alert.site_name if alert else "", "name": (alert and alert.owner) or "?"}
+        names = {"site": phrases.place(alert) if alert else "", "name": (alert and alert.owner) or "?"}
         if wants_json(request):
             say = who.language.say(phrases.DEEDS[code], **names)
             row = None
@@ -476,6 +476,7 @@ DONE = ("taken", "closed")
 STATUS = {
     "taken": 200,
     "closed": 200,
+    "second": 200,
     "missing": 404,
     "forbidden": 403,
     "token": 403,

@@ -51,6 +51,9 @@ class Row:
     presses: int
     epoch: int
     unanswered: bool
+    progress: str
+    second: str
+    drill: str
     raised_ms: int
     raised_iso: str
     raised_clock: str
@@ -88,14 +91,17 @@ def alert_row(row: AlertRow, language: Language, now_ms: int) -> Row:
         category=row.category,
         mode=row.mode,
         silent=row.silent,
-        site=row.site_name,
+        site=phrases.place(row),
         town="" if row.address in row.site_name else row.address,
-        post=row.device_name or row.device,
-        device=row.device,
+        post=phrases.post(language, row),
+        device=row.device or "",
         what=phrases.what(language, row),
         presses=row.presses,
         epoch=row.epoch,
         unanswered=row.unanswered,
+        progress=phrases.word(language, phrases.PROGRESS, row.progress) if row.progress else "",
+        second=_second(row, language),
+        drill=_drill(row, language, now_ms, zone),
         raised_ms=row.raised_ms,
         raised_iso=iso(row.raised_ms),
         raised_clock=language.dated(row.raised_ms, now_ms, zone),
@@ -113,6 +119,22 @@ def alert_row(row: AlertRow, language: Language, now_ms: int) -> Row:
         outcome="" if row.reason is None else phrases.word(language, phrases.REASONS, row.reason),
         closer=row.closer or "",
     )
+
+
+def _second(row: AlertRow, language: Language) -> str:
+    """That one of the two people who close a silent alert or a threat has asked for it; "" when nobody did."""
+    if row.status == "closed" or row.close_asked_id is None:
+        return ""
+    name = row.close_asked_by or language.say("(erased person)")
+    return language.say("%(name)s asked to close it: a second person is needed", name=name)
+
+
+def _drill(row: AlertRow, language: Language, now_ms: int, zone: ZoneInfo) -> str:
+    """The drill that it belongs to, and until when; "" when it is none."""
+    if row.window_id is None:
+        return ""
+    ends = language.dated(row.window_ends_ms or row.raised_ms, now_ms, zone)
+    return language.say("Drill: %(title)s, until %(clock)s", title=row.window_title or "?", clock=ends)
 
 
 def alert_rows(rows: Iterable[AlertRow], language: Language, now_ms: int) -> list[Row]:

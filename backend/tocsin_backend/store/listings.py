@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from tocsin_backend.store import board
 from tocsin_backend.store.tables import Alert, Device, Dispatch, Evidence, Ledger, Signal, Site
 
 _alert = Alert.__table__  # type: ignore[attr-defined]
@@ -26,16 +27,24 @@ def alert_ids(
     before_ms: int | None,
     limit: int,
     modes: Collection[str] = ("real", "drill"),
+    category: str | None = None,
+    told: int | None = None,
 ) -> list[str]:
-    """Ids of an organisation's alerts, the newest raised first; `before_ms` is where an earlier list ended."""
+    """Ids of an organisation's alerts, the newest raised first; `before_ms` is where an earlier list ended.
+
+    `told`, a person of the organisation: instead those of other organisations of which that person was told.
+    """
+    whose = (_alert.c.org == org) if told is None else (_alert.c.org != org) & _alert.c.id.in_(board.told(told))
     query = (
         select(_alert.c.id)
-        .where(_alert.c.org == org, _alert.c.status.in_(statuses), _alert.c.mode.in_(modes))
+        .where(whose, _alert.c.status.in_(statuses), _alert.c.mode.in_(modes))
         .order_by(_alert.c.raised_ms.desc(), _alert.c.id)
         .limit(limit)
     )
     if device is not None:
         query = query.where(_alert.c.device == device)
+    if category is not None:
+        query = query.where(_alert.c.category == category)
     if before_ms is not None:
         query = query.where(_alert.c.raised_ms < before_ms)
     return list(conn.execute(query).scalars())
