@@ -5,6 +5,8 @@
 An event that a centre acknowledged proves its line as well, so that a busy line is not tested. A centre that answers by
 no path is a technical alert, `centre-lost`, of its organisation; it is cleared when every centre of the organisation
 answers again. One that answers by one of its paths only is told in the same way, as `centre-path`.
+
+Of several processes one tests the lines: it holds them all for HOLD_MS at a time, and another takes over when it ends.
 """
 
 import logging
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 LOST, PATH = "centre-lost", "centre-path"
 LOOK_MS = 10_000  # the list of centres is read anew this often: the command line may have added one
+HOLD_MS = 60_000  # longer than a look and a line that hangs
 AGAIN_MS = 5_000  # a line that gave no answer is tried once more before anybody is told
 
 
@@ -54,11 +57,22 @@ class CentreWatch:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(patience_s)
+        if not self._database.shared:
+            return
+        try:
+            self._database.write(partial(_release, self._outbox.owner), Priority.ENGINE).result(patience_s)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("the lines of monitoring centres were not given back: %s", error)
 
     def turn(self) -> int:
-        """Test every line that is due; how long until the next look, ms. Raises Unavailable."""
+        """Test every line that is due, unless another process does; how long until the next look, ms.
+
+        Raises Unavailable.
+        """
         with self._database.read() as conn:
             watched = centres.supervised(conn)
+        if not (watched or self._failing) or not self._hold():
+            return LOOK_MS
         now_ms = self._clock.now_ms()
         wait_ms = LOOK_MS
         for centre in watched:
@@ -66,7 +80,7 @@ class CentreWatch:
             if due_ms > now_ms:
                 wait_ms = min(wait_ms, due_ms - now_ms)
                 continue
-            if self._stopping.is_set():
+            if self._stopping.is_set() or not self._hold():
                 break
             self._judge(centre, self._channel.test(centre))
         known = {(each.org, each.id) for each in watched}
@@ -76,6 +90,18 @@ class CentreWatch:
             if all((each.org, each.id) in self._judged for each in watched if each.org == org):
                 self._tidy(org)
         return max(100, wait_ms)
+
+    def _hold(self) -> bool:
+        """Whether the lines are ours to test. What was known of them is void once another process has tested them."""
+        if not self._database.shared:
+            return True
+        now_ms = self._clock.now_ms()
+        job = partial(_hold, self._outbox.owner, now_ms, now_ms + HOLD_MS)
+        if self._database.write(job, Priority.ENGINE).result():
+            return True
+        for known in (self._failing, self._doubt, self._judged, self._tidied):
+            known.clear()
+        return False
 
     def _due_ms(self, centre: Centre) -> int:
         key = (centre.org, centre.id)
@@ -147,3 +173,11 @@ class CentreWatch:
 
 def _answered(centre: Centre, now_ms: int, conn: Connection) -> None:
     centres.answered(conn, centre.org, centre.id, now_ms)
+
+
+def _hold(watcher: str, now_ms: int, until_ms: int, conn: Connection) -> bool:
+    return centres.hold(conn, watcher, now_ms, until_ms)
+
+
+def _release(watcher: str, conn: Connection) -> None:
+    centres.release(conn, watcher)

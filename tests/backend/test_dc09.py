@@ -5,6 +5,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from arc import ACCOUNT, KEY, SECRET, awaited, free_port, receiver, scripted
@@ -15,7 +16,7 @@ from pysiaalarm import SIAAccount, SIAEvent
 from siadc09.account import Account
 from siadc09.message import AckMessage
 from siadc09.util import crc
-from tocsin_backend.centre_watch import CentreWatch
+from tocsin_backend.centre_watch import HOLD_MS, CentreWatch
 from tocsin_backend.channels import Outgoing
 from tocsin_backend.channels import dc09 as channel_module
 from tocsin_backend.channels.dc09 import Dc09, replies
@@ -24,6 +25,8 @@ from tocsin_backend.clock import SystemClock
 from tocsin_backend.domain import dc09, policies
 from tocsin_backend.domain.notices import Message
 from tocsin_backend.engine import Sender
+from tocsin_backend.errors import Unavailable
+from tocsin_backend.outbox import Outbox
 from tocsin_backend.store import centres, tables
 from tocsin_backend.store.centres import Centre
 
@@ -232,11 +235,37 @@ def test_an_encrypted_ack_of_another_hour_is_none(line, monkeypatch, age_s, stat
         assert line.dispatch(line.press())[0] == status
 
 
+def test_a_duh_by_the_main_path_leaves_the_backup_to_try(line):
+    with (
+        scripted(lambda frame: frame_of("DUH", int(frame[frame.index(b"L0#") - 4 :][:4]))) as (main, heard),
+        receiver(band=(10**6, 10**6)) as (backup, events, _),
+    ):
+        line.save(a_centre(main, backup))
+        line.press()
+        awaited(events, 1)
+        assert line.rig.sql("SELECT status FROM dispatch WHERE channel='dc09'") == [("delivered",)]
+        assert len(heard) == 1
+
+
+def test_an_event_that_was_acknowledged_is_not_sent_again_because_nobody_could_note_it(line, monkeypatch):
+    with receiver(band=(10**6, 10**6)) as (port, events, _):
+        line.save(a_centre(port))
+
+        def away(centre):
+            raise Unavailable("the database is away")
+
+        monkeypatch.setattr(line.channel, "_note_answer", away)
+        line.press()
+        line.rig.run(60_000)
+        awaited(events, 1)
+        assert line.rig.sql("SELECT status, attempts FROM dispatch WHERE channel='dc09'") == [("delivered", 1)]
+
+
 def test_a_duh_is_for_good(line):
     with scripted(lambda frame: frame_of("DUH", int(frame[frame.index(b"L0#") - 4 :][:4]))) as (port, heard):
         line.save(a_centre(port, port))
         status, _, error = line.dispatch(line.press())
-        assert (status, len(heard)) == ("failed", 1)
+        assert (status, len(heard)) == ("failed", 2)  # each path once
         assert "DUH" in error
 
 
@@ -425,6 +454,39 @@ def test_a_centre_that_was_removed_is_waited_for_no_more(line):
     line.rig.database.write(lambda conn: centres.remove(conn, ORG, "alpha")).result()
     line.watch.turn()
     assert line.technical() == [("centre-lost", "cleared")]
+
+
+def test_of_two_processes_one_tests_the_lines_and_the_other_takes_over(postgres_rig):
+    line = Line(postgres_rig)
+    line.save(a_centre(free_port()))
+    line.save(a_centre(free_port(), id="beta"))
+    tested = []
+
+    def watch(owner):
+        outbox = Outbox(owner, line.rig.outbox.channels, line.rig.outbox.base_url)
+        made = CentreWatch(line.rig.database, line.rig.clock, outbox, line.channel)
+        made._channel = SimpleNamespace(test=lambda centre: tested.append((owner, centre.id)) or ["no answer"])
+        return made
+
+    one, two = watch("one"), watch("two")
+    for _ in range(3):
+        line.rig.clock.now += 50_000
+        two.turn()
+        one.turn()
+    assert {owner for owner, _ in tested} == {"two"}
+    assert line.technical() == [("centre-lost", "active")]
+    two.stop()  # as at an orderly end; one that dies is waited for
+    tested.clear()
+    line.rig.clock.now += 60_000
+    one.turn()
+    assert tested == [("one", "alpha"), ("one", "beta")]
+    three = watch("three")
+    three.turn()
+    assert len(tested) == 2
+    line.rig.clock.now += HOLD_MS + 1
+    three.turn()
+    assert {owner for owner, _ in tested[2:]} == {"three"}
+    assert line.technical() == [("centre-lost", "active")]
 
 
 def test_the_watch_runs_and_stops(line):

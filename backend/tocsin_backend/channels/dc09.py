@@ -25,6 +25,7 @@ from siadc09.xdata import XData
 from ..clock import Clock
 from ..domain import alerts, dc09, dispatches
 from ..domain.dispatches import Outcome
+from ..errors import Unavailable
 from ..store import alerts as alert_rows
 from ..store import cap as places
 from ..store import centres
@@ -114,18 +115,19 @@ class Dc09:
     def _told(self, centre: Centre, frame: Message, deadline_s: float) -> Outcome:
         """Each path in its order; the time that is left is shared by the paths that are left."""
         faults: list[str] = []
+        for_good = True
         sequence = self._next(centre)
         for at, path in enumerate(centre.paths):
             now_s = time.monotonic()
             share_s = now_s + max(0.0, deadline_s - now_s) / (len(centre.paths) - at)
             refused = self._by_path(centre, path, frame, share_s, sequence)
             if refused is None:
-                self._note_answer(centre)
+                with contextlib.suppress(Unavailable):  # it has the event, whoever can write that down
+                    self._note_answer(centre)
                 return Outcome(True, provider_id=f"{sequence:04}", confirmed=dispatches.DELIVERED)
             faults.append(f"{path[0]}:{path[1]}: {refused.error}")
-            if refused.permanent:
-                return Outcome(False, permanent=True, error="; ".join(faults)[:200])
-        return Outcome(False, error="; ".join(faults)[:200])
+            for_good = for_good and refused.permanent
+        return Outcome(False, permanent=for_good, error="; ".join(faults)[:200])
 
     def _by_path(
         self, centre: Centre, path: tuple[str, int], frame: Message, deadline_s: float, sequence: int = 0

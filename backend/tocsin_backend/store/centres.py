@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from . import tables
+from .dialect import locked, locks
 
 _centre = tables.MonitoringCentre.__table__  # type: ignore[attr-defined]
 _site = tables.Site.__table__  # type: ignore[attr-defined]
@@ -44,6 +45,8 @@ def _of(row: tuple[object, ...]) -> Centre:
 
 
 _select = select(*(_centre.c[name] for name in _names))
+# In one order, so that two processes wait for each other instead of each holding some.
+_watchers = select(_centre.c.watcher, _centre.c.watched_until_ms).order_by(_centre.c.org, _centre.c.id)
 
 
 def get(conn: Connection, org: str, centre: str) -> Centre | None:
@@ -77,6 +80,20 @@ def save(conn: Connection, centre: Centre) -> None:
 def remove(conn: Connection, org: str, centre: str) -> bool:
     """Forget a centre; False when there was none."""
     return bool(conn.execute(delete(_centre).where(_centre.c.org == org, _centre.c.id == centre)).rowcount)
+
+
+def hold(conn: Connection, watcher: str, now_ms: int, until_ms: int) -> bool:
+    """`watcher` tests every line until then; False while another process does, which is asked again later."""
+    rows = conn.execute(locked(_watchers) if locks(conn) else _watchers).all()
+    if any(who not in ("", watcher) and (held_ms or 0) > now_ms for who, held_ms in rows):
+        return False
+    conn.execute(update(_centre).values(watcher=watcher, watched_until_ms=until_ms))
+    return True
+
+
+def release(conn: Connection, watcher: str) -> None:
+    """Another process may test the lines from now on."""
+    conn.execute(update(_centre).where(_centre.c.watcher == watcher).values(watcher="", watched_until_ms=None))
 
 
 def answered(conn: Connection, org: str, centre: str, now_ms: int) -> None:
