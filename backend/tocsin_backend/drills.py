@@ -161,8 +161,9 @@ class Drills:
             self.outbox.apply(conn, alert, Close(None, alerts.TECHNICAL), now_ms)
             if alert.condition == alerts.ACTIVE:
                 self.outbox.technical(
-                    conn, alert.org, alert.site, alert.device, alert.subject, now_ms, muted_by=window.id
-                )
+                    conn, alert.org, alert.site, alert.device, alert.subject, now_ms, alert.device_org,
+                    alert.about_id, muted_by=window.id,
+                )  # fmt: skip
 
     def _make_real(self, conn: Connection, alert_id: str, person_id: int | None, now_ms: int) -> str:
         drill = alert_rows.get(conn, alert_id)

@@ -41,7 +41,7 @@ class Outbox:
 
     def apply(self, conn: Connection, alert: Alert, event: escalation.Event, now_ms: int) -> Changes:
         """Apply an event to a stored alert, with every row it may need."""
-        return self.decide(conn, self._rows(conn, alert, event), event, now_ms)
+        return self.decide(conn, self._rows(conn, alert, event, now_ms), event, now_ms)
 
     def raise_or_count(
         self, conn: Connection, newest: Alert | None, press: Press, now_ms: int, place: notices.Place | None = None
@@ -49,7 +49,7 @@ class Outbox:
         """A press, or a technical fact: raise its alert, or count it. `newest` is the newest alert of its dedup key."""
         if newest is not None and newest.status != alerts.CLOSED:
             return self.apply(conn, newest, press, now_ms)
-        who = people.directory(conn, press.org, escalation.load(press.frozen), site=press.site)
+        who = people.directory(conn, press.org, escalation.load(press.frozen), site=press.site, from_ms=now_ms)
         return self.decide(conn, Rows(newest, people=who), press, now_ms, place)
 
     def technical(
@@ -62,12 +62,13 @@ class Outbox:
         now_ms: int,
         device_org: str = "",
         about_id: str | None = None,
+        mutable: bool = True,
         **detail: object,
     ) -> Changes:
         """Something would not work: one open technical alert a device bundles everything that is wrong with it.
 
         Without a device (""), one a subject. `device_org` and `about_id`: the device and the alert are another
-        organisation's, whose next one up `org` is.
+        organisation's, whose next one up `org` is. `mutable`: maintenance of the site keeps it from people.
         """
         version, frozen = devices.technical_policy(conn, org)
         whose = f"{device_org}/{device}" if device_org not in ("", org) else device
@@ -88,7 +89,7 @@ class Outbox:
             about_id=about_id,
         )
         newest = alert_rows.newest(conn, _technical_key(press))
-        maintenance = windows.muted(conn, org, site, now_ms)
+        maintenance = windows.muted(conn, org, site, now_ms) if mutable else None
         if maintenance is None:
             return self.raise_or_count(conn, newest, press, now_ms)
         return self._mute(conn, newest, press, maintenance, now_ms)
@@ -96,15 +97,24 @@ class Outbox:
     def _mute(self, conn: Connection, newest: Alert | None, press: Press, maintenance: int, now_ms: int) -> Changes:
         """During maintenance: written down, and told to nobody. Its end tells what is still wrong (drills.py)."""
         detail = (*press.detail, ("muted", maintenance))
-        if newest is not None and newest.status != alerts.CLOSED:
+        is_known = newest is not None and newest.status != alerts.CLOSED and newest.condition == alerts.ACTIVE
+        if newest is not None and is_known and newest.subject == press.subject:
             return self.apply(conn, newest, Remark("muted", (("subject", press.subject), *detail)), now_ms)
-        quiet = replace(press, policy_version=0, frozen=policies.dump(policies.muted()), detail=detail)
-        return self.raise_or_count(conn, newest, quiet, now_ms)
+        quiet = replace(
+            press,
+            alert_id=alerts.alert_id(press.org, press.alert_id, "muted"),
+            policy_version=0,
+            frozen=policies.dump(policies.muted()),
+            detail=detail,
+            muted=True,
+        )
+        return self.raise_or_count(conn, alert_rows.newest(conn, _technical_key(quiet)), quiet, now_ms)
 
     def cleared(self, conn: Connection, org: str, site: str, device: str, subject: str, now_ms: int) -> None:
-        """The cause of a technical alert went away."""
-        dedup = alerts.dedup_key(org, site, device, alerts.TECHNICAL, alerts.REAL, False, subject)
-        self._cleared(conn, dedup, subject, now_ms)
+        """The cause of a technical alert went away; also of one that maintenance muted."""
+        for muted in (False, True):
+            dedup = alerts.dedup_key(org, site, device, alerts.TECHNICAL, alerts.REAL, False, subject, muted=muted)
+            self._cleared(conn, dedup, subject, now_ms)
 
     def decide(
         self, conn: Connection, rows: Rows, event: escalation.Event, now_ms: int, place: notices.Place | None = None
@@ -121,13 +131,20 @@ class Outbox:
         return changes
 
     def _tell(self, conn: Connection, alert: Alert, trouble: Trouble, now_ms: int) -> None:
-        """What is owed for an alert that went wrong: here, and to the next organisation up (invariant 11: as such)."""
-        self.technical(conn, alert.org, alert.site, alert.device, trouble.subject, now_ms, alert=alert.id)
+        """What is owed for an alert that went wrong: here, and to the next organisation up (invariant 11: as such).
+
+        Maintenance mutes what is wrong with a post, never that a person's call is heard by nobody (invariant 15).
+        """
+        mutable = alert.mode != alerts.REAL or trouble.subject == escalation.STUCK
+        self.technical(
+            conn, alert.org, alert.site, alert.device, trouble.subject, now_ms, mutable=mutable, alert=alert.id
+        )
         parent = devices.organisation(conn, alert.org)[2] if trouble.above else None
         if parent is not None and parent != alert.org:
             self.technical(
-                conn, parent, alert.site, alert.device, trouble.subject, now_ms, alert.org, alert.id, alert=alert.id
-            )
+                conn, parent, alert.site, alert.device, trouble.subject, now_ms, alert.org, alert.id, mutable,
+                alert=alert.id,
+            )  # fmt: skip
 
     def _relieve(self, conn: Connection, alert: Alert, now_ms: int) -> None:
         """Somebody answered what was said to be unanswered, or closed it: who was told so hears of it."""
@@ -198,18 +215,18 @@ class Outbox:
         also = tuple((each.dispatch_id, each.alert_id) for each in together[1:])
         return replace(first, message=message, also=also)
 
-    def _rows(self, conn: Connection, alert: Alert, event: escalation.Event) -> Rows:
+    def _rows(self, conn: Connection, alert: Alert, event: escalation.Event, now_ms: int) -> Rows:
         """A message that went through changes its own row only; everything else may need to know everybody."""
         if isinstance(event, Sent) and event.outcome.accepted:
             sent = dispatch_rows.get(conn, event.dispatch_id)
             return Rows(alert, () if sent is None else (sent,))
-        rows = alert_rows.rows(conn, alert)
+        rows = alert_rows.rows(conn, alert, now_ms)
         if isinstance(event, Sent | Reported) and all(each.id != event.dispatch_id for each in rows.dispatches):
             sent = dispatch_rows.get(conn, event.dispatch_id)
             return rows if sent is None else replace(rows, dispatches=(*rows.dispatches, sent))
         if isinstance(event, Take) and event.person_id not in rows.people.by_id:
             more = people.directory(conn, alert.org, None, (event.person_id,))
-            return replace(rows, people=Directory({**rows.people.by_id, **more.by_id}))
+            return replace(rows, people=replace(rows.people, by_id={**rows.people.by_id, **more.by_id}))
         return rows
 
     def _store(self, conn: Connection, rows: Rows, changes: Changes, now_ms: int, place: notices.Place | None) -> None:
@@ -334,5 +351,6 @@ class Outbox:
 
 def _technical_key(press: Press) -> str:
     return alerts.dedup_key(
-        press.org, press.site, press.device, press.category, press.mode, False, press.subject, press.device_org
-    )
+        press.org, press.site, press.device, press.category, press.mode, False, press.subject, press.device_org,
+        press.muted,
+    )  # fmt: skip

@@ -248,8 +248,8 @@ def everybody_is_reminded(patch: pytest.MonkeyPatch) -> None:
     """The second answer is missing, and the whole step is told again, the first answerer as well."""
     right = telling.fire
 
-    def fire(of: Turn, also: Iterable[object] = (), only: Collection[int] | None = None) -> bool:
-        return right(of, also)  # type: ignore[arg-type]
+    def fire(of: Turn, also: Iterable[object] = (), only: Collection[int] | None = None, **more: bool) -> bool:
+        return right(of, also, **more)  # type: ignore[arg-type]
 
     patch.setattr(telling, "fire", fire)
 

@@ -190,15 +190,18 @@ def dedup_key(
     silent: bool = False,
     subject: str = "",
     device_org: str = "",
+    muted: bool = False,
 ) -> str:
     """At most one alert of this key is open (invariant 2). A device is in it: presses of two devices never merge.
 
     Nor do a silent and a loud press of one device: the lamp must stay dark for one and answer the other. What concerns
-    no device is told apart by its subject, and a device of another organisation by that one's name.
+    no device is told apart by its subject, and a device of another organisation by that one's name. What maintenance
+    muted stands beside what people know of, a subject each: it is still to be told at the end.
     """
     whose = f"{org}/{device_org}:" if device_org not in ("", org) else f"{org}/"
     key = f"{whose}{site}/{device}/{category}/{mode}" + ("/silent" if silent else "")
-    return key if device else f"{key}/{subject}"
+    key = key if device else f"{key}/{subject}"
+    return f"{key}/muted/{subject}" if muted else key
 
 
 def real_id(org: str, device: str, drill_id: str) -> str:

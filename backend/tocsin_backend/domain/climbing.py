@@ -27,19 +27,38 @@ def climb(turn: Turn) -> None:
     """Go to the next step that has somebody to tell, and tell them; past the last pass, the last step for ever."""
     while True:
         alert, policy = turn.now, turn.policy
-        if alert.step < len(policy.steps) - 1:
+        last = len(policy.steps) - 1
+        if alert.step < last and not in_tail(turn):
             turn.change(step=alert.step + 1)
         elif alert.pass_ < policy.passes:
             turn.change(pass_=alert.pass_ + 1, step=0)
         else:
-            turn.change(pass_=alert.pass_ + 1)
+            turn.change(pass_=alert.pass_ + 1, step=last)
             if not alert.unanswered:
                 _unanswered(turn)
         fired = telling.fire(turn)
         turn.arm(policy.steps[turn.now.step].delay_ms)
-        if fired or in_tail(turn):
+        if fired:
             return
         turn.owe("empty-step")
+        if in_tail(turn):
+            fall_back(turn)
+            return
+
+
+def fall_back(turn: Turn) -> None:
+    """In the tail, and the step has nobody or reached nobody: the nearest earlier one that has somebody, now.
+
+    A roster's gap in the last step would silence the alert for as long as it lasts (invariant 9). The next repetition
+    begins with the last step again.
+    """
+    at_first = turn.now.step
+    for step in reversed(range(at_first)):
+        turn.change(step=step)
+        if telling.fire(turn, note_empty=False):
+            turn.arm(turn.policy.steps[step].delay_ms)
+            return
+    turn.change(step=at_first)
 
 
 def _unanswered(turn: Turn) -> None:
@@ -51,10 +70,12 @@ def _unanswered(turn: Turn) -> None:
 
 
 def skip(turn: Turn) -> None:
-    """The current step failed for good: the next one now, except in the tail, which keeps its pace."""
+    """The current step failed for good: the next one now; in the tail, which keeps its pace, an earlier one."""
     turn.note_place("step-undeliverable")
     turn.owe("step-undeliverable")
-    if not in_tail(turn):
+    if in_tail(turn):
+        fall_back(turn)
+    else:
         climb(turn)
 
 

@@ -37,6 +37,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+STUCK: Final = "stuck"  # more presses than a hand makes, or a contact that never opens
+
+
 def fact_of(rows: Rows, event: Event, now_ms: int) -> str:
     """The fact that an event is, seen from this alert: where the guards of the transition table are."""
     alert = rows.alert
@@ -163,7 +166,15 @@ def _raise(turn: Turn, event: Press) -> None:
         silent=event.silent,
         scenario=event.scenario,
         dedup=alerts.dedup_key(
-            event.org, event.site, event.device, event.category, event.mode, event.silent, event.subject, device_org
+            event.org,
+            event.site,
+            event.device,
+            event.category,
+            event.mode,
+            event.silent,
+            event.subject,
+            device_org,
+            event.muted,
         ),
         status=alerts.RAISED,
         condition=alerts.ACTIVE,
@@ -232,7 +243,7 @@ def _weigh(turn: Turn, at_ms: int) -> None:
     recent = Recent.load(turn.now.recent).with_press(at_ms, policy.severity_presses)
     if recent.is_stuck(at_ms):
         turn.note("many-presses", presses=turn.now.presses)
-        turn.owe("stuck")
+        turn.owe(STUCK)
     severe = recent.is_severe(at_ms, policy.severity_presses, policy.severity_within_ms)
     turn.change(recent=(recent.run_ended() if severe else recent).dump())
     if severe:

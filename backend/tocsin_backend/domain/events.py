@@ -26,6 +26,7 @@ class Press:
     window_id: int | None = None  # the drill it belongs to
     about_id: str | None = None  # the alert of another organisation that this one speaks of
     contact_ms: int = 0  # when the button was pressed; 0: now
+    muted: bool = False  # technical, during maintenance: written down, and told to nobody before its end
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from .turn import Told, Turn
 FEEDS: Final = ("cap", "dc09")  # channels that follow an alert to its end, and never speak of a drill or a probe
 
 
-def fire(turn: Turn, also: Iterable[Person] = (), only: Collection[int] | None = None) -> bool:
+def fire(turn: Turn, also: Iterable[Person] = (), only: Collection[int] | None = None, note_empty: bool = True) -> bool:
     """Tell the targets of the current step, and `also`; False when there was nobody and nothing to tell.
 
-    `only`: of the step's people those alone, and nothing else of it.
+    `only`: of the step's people those alone, and nothing else of it. `note_empty`: whether the timeline says so then.
     """
     class_ = notice_class(turn)
     made: dict[str, Dispatch] = {}
@@ -37,7 +37,8 @@ def fire(turn: Turn, also: Iterable[Person] = (), only: Collection[int] | None =
     for person in also:
         _notify(turn, person, allowed(turn, person), class_, made, told)
     if not told:
-        turn.note_place("empty-step")
+        if note_empty:
+            turn.note_place("empty-step")
         return False
     for one in supersede(turn, made.values()):
         turn.put(one)

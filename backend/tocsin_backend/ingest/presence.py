@@ -8,11 +8,9 @@ from tocsin_wire import messages
 
 from .. import acks
 from ..clock import Clock
-from ..domain import alerts, liveness
-from ..domain.escalation import Cleared
+from ..domain import liveness
 from ..outbox import Outbox
 from ..store import alarms, devices, dispatches
-from ..store import alerts as alert_rows
 from ..store.database import notes
 from .judging import Frame
 
@@ -78,10 +76,7 @@ class Presences:
 
     def cleared(self, conn: Connection, org: str, site: str, device: str, subject: str, now_ms: int) -> None:
         """What was wrong with this device is over."""
-        dedup = alerts.dedup_key(org, site, device, alerts.TECHNICAL, alerts.REAL)
-        alert = alert_rows.newest(conn, dedup)
-        if alert is not None and alert.status != alerts.CLOSED:
-            self.outbox.apply(conn, alert, Cleared(subject), now_ms)
+        self.outbox.cleared(conn, org, site, device, subject, now_ms)
 
     def beats(self, frames: list[Frame], conn: Connection) -> list[dict[str, str]]:
         """Count verified beats: the acks to publish, {"topic", "frame"}. One statement a table, however many."""

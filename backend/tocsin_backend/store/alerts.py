@@ -121,15 +121,15 @@ def _alert_of(row: tuple[Any, ...] | None) -> Alert | None:
     return Alert(*values)
 
 
-def rows(conn: Connection, alert: Alert) -> escalation.Rows:
-    """Everything that an event of this alert may need."""
+def rows(conn: Connection, alert: Alert, now_ms: int) -> escalation.Rows:
+    """Everything that an event of this alert may need at this instant."""
     key = {"key": alert.id}
     place = {**key, "epoch": alert.epoch, "pass_": alert.pass_, "step": alert.step}
     live = tuple(dispatches.Dispatch(*row) for row in conn.execute(_live_dispatches, place))
     told = frozenset(escalation.Told(*row) for row in conn.execute(_told, key))
     answers = tuple(Answer(*row) for row in conn.execute(_answers, key))
     known = {alert.answered_by, *(each.person_id for each in answers), *(each.person_id for each in told)}
-    who = people.directory(conn, alert.org, load(alert.frozen), known, alert.site)
+    who = people.directory(conn, alert.org, load(alert.frozen), known, alert.site, now_ms)
     return escalation.Rows(alert, live, told, answers, who)
 
 
