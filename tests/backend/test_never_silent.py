@@ -1,0 +1,114 @@
+"""Sequences that once led to silence, or to news that was not so: each on the whole backend, on both databases."""
+
+from collections import Counter
+from datetime import datetime
+
+import pytest
+from backend_rig import ACCEPTED, ORG, SCREEN, START_MS, Post, Rig, steps, who
+from rig_estate import organisation, roster
+from tocsin_backend.domain import policies
+from tocsin_backend.domain.dispatches import Outcome
+from tocsin_backend.domain.policies import Target
+from tocsin_backend.domain.rosters import Layer, Roster
+from tocsin_backend.domain.windows import Draft
+
+MIN_MS = 60_000
+ANNE, BOB, TECH = "https://anne/", "https://bob/", "https://t/"
+REFUSED = Outcome(False, permanent=True, error="gone")
+FOREVER_MS = 10**9  # a post that need not beat
+
+
+@pytest.fixture
+def town(rig: Rig) -> Rig:
+    rig.person("anne", webhook=ANNE)
+    rig.person("bob", webhook=BOB)
+    rig.person("tech", "technician", webhook=TECH)
+    return rig
+
+
+def lone(town: Rig, device: str = "bau-1", policy: str = "plan") -> Post:
+    return town.post(device, policy=policy, reporting_ms=FOREVER_MS)
+
+
+def to_people(town: Rig) -> Counter[tuple[str, str]]:
+    return Counter({key: times for key, times in town.told().items() if key[0] in (ANNE, BOB)})
+
+
+def on_duty(town: Rig, login: str, start: str) -> None:
+    """The roster `garde`: this person, every day from that one on."""
+    turns = Layer(((login,),), 24, datetime.fromisoformat(start))
+    roster(town, Roster("garde", "Garde", (turns,)))
+
+
+def maintenance(town: Rig, minutes: int, site: str | None = "lycee") -> None:
+    starts_ms = town.clock.now - 1_000
+    draft = Draft(site, "maintenance", "Travaux", starts_ms, town.clock.now + minutes * MIN_MS)
+    town.engine.drills.add(ORG, draft, None, forced=True)
+
+
+def test_a_last_step_whose_roster_has_a_gap_leaves_the_one_before_it_told_again(town: Rig) -> None:
+    on_duty(town, "bob", "2099-01-01")
+    town.policy(steps((30, [who("anne")]), (60, [Target(roster="garde")])))
+    lone(town).press()
+    town.run(10 * MIN_MS)
+    assert to_people(town)[ANNE, "notify"] >= 9, "once a minute, as long as nobody is on duty"
+
+
+def test_a_last_step_that_reaches_nobody_leaves_the_one_before_it_told_again(town: Rig) -> None:
+    town.channels["webhook"].answer = lambda outgoing: REFUSED if outgoing.address == BOB else ACCEPTED
+    town.policy(steps((30, [who("anne")]), (60, [who("bob")])))
+    alert = lone(town).press()["alert"]
+    town.run(10 * MIN_MS)
+    assert to_people(town)[ANNE, "notify"] >= 9
+    row = town.alert(alert)
+    assert (row.status, row.unanswered) == ("raised", True)
+
+
+def test_somebody_the_policy_does_not_name_answers_and_those_who_must_answer_too_are_told_on(town: Rig) -> None:
+    """Two must answer, by a roster; the first to answer is somebody else."""
+    on_duty(town, "anne", "2025-01-01")
+    carl = town.person("carl", webhook="https://carl/")
+    town.sql("UPDATE contact_method SET offset_ms=20000 WHERE address=?", ANNE)
+    step = policies.Step(60_000, (Target(roster="garde"), who("bob")), answers=2)
+    town.policy(policies.Policy("plan", "Plan", 900_000, 1, (step,)))
+    alert = lone(town).press()["alert"]
+    town.run()
+    assert to_people(town) == {(BOB, "notify"): 1}
+    assert town.engine.answer(ORG, alert, carl, "console") == "won"
+    town.run(25_000)
+    assert to_people(town) == {(ANNE, "notify"): 1}, "one answer is missing yet: hers was on its way"
+
+
+def test_what_broke_in_the_maintenance_is_told_at_its_end_though_something_else_was_open(town: Rig) -> None:
+    town.policy(steps((30, [SCREEN, who("anne")])))
+    post = town.post("bau-1", policy="plan")
+    post.birth()
+    post.event("stuck", **{"in": "button"})
+    town.run()
+    [(alert,)] = town.sql("SELECT id FROM alert WHERE category='technical'")
+    assert town.engine.answer(ORG, alert, town.persons["tech"], "console") == "won"
+    maintenance(town, minutes=30)
+    town.told()
+    town.run(20 * MIN_MS)
+    assert town.told()[TECH, "notify"] == 0
+    town.run(20 * MIN_MS)
+    assert town.told()[TECH, "notify"] >= 1, "the post was lost in between, and still is"
+    found = town.sql("SELECT subject FROM alert WHERE category='technical' AND status='raised'")
+    assert found == [("lost",)]
+
+
+def test_a_call_that_nobody_answers_is_told_upwards_whatever_maintenance_runs_there(town: Rig) -> None:
+    organisation(town, "prefecture", above_of=ORG)
+    key = town.person("cadre", "technician", webhook="https://cadre/")
+    town.sql("UPDATE person SET org='prefecture' WHERE id=?", key)
+    for org in (ORG, "prefecture"):
+        draft = Draft(None, "maintenance", "Travaux", START_MS - 1_000, START_MS + 60 * MIN_MS)
+        town.engine.drills.add(org, draft, None, forced=True)
+    town.policy(steps((30, [SCREEN, who("anne")])))
+    lone(town).press()
+    town.run(2 * MIN_MS)
+    told = town.told()
+    assert (told["https://cadre/", "notify"], told[TECH, "notify"]) == (1, 1)
+    town.run(70 * MIN_MS)
+    assert town.sql("SELECT count(*) FROM site_window WHERE ended_ms IS NULL") == [(0,)]
+    assert town.engine.unexpected == 0
