@@ -18,6 +18,7 @@ from tocsin_backend.domain.escalation import Reported, Sent, Take
 from tocsin_backend.domain.replies import Patience, Replies
 from tocsin_backend.engine import Engine
 from tocsin_backend.errors import Forbidden, NotFound
+from tocsin_backend.ingest.refusing import Refusals
 from tocsin_backend.modems import DELIVERED, Modems, outcome_of
 from tocsin_backend.store import alerts as alert_rows
 from tocsin_backend.store import dispatches as dispatch_rows
@@ -46,11 +47,21 @@ class Standing:
 
 
 class Answering:
-    """Thread-safe. `keys`: what links and codes are made with. `modems`: who waits for a gateway's word."""
+    """Thread-safe. `keys`: what links and codes are made with. `modems`: who waits for a gateway's word.
+
+    `refusals`: where evidence is kept of what is not believed.
+    """
 
     def __init__(
-        self, database: Database, engine: Engine, keys: Replies, modems: Modems, now_ms: Callable[[], int]
+        self,
+        database: Database,
+        engine: Engine,
+        keys: Replies,
+        modems: Modems,
+        now_ms: Callable[[], int],
+        refusals: Refusals | None = None,
     ) -> None:
+        self._refusals = refusals
         self._database = database
         self._engine = engine
         self._modems = modems
@@ -90,25 +101,36 @@ class Answering:
             return ""
         now_ms = self._now_ms()
         with self._lock:
-            if replies.is_closed(self._patience.get(number), now_ms):
-                log.warning("an SMS was left unread: its number wrote too often, or too many wrong codes")
-                return ""
+            closed = replies.is_closed(self._patience.get(number), now_ms)
+        if closed:
+            log.warning("an SMS was left unread: its number wrote too often, or too many wrong codes")
+            self._refused(org or "", "sms-too-many")
+            return ""
         reply = replies.parse(text)
         with self._database.read() as conn:
-            language = links.language_of(conn, number, org)
-            known = [] if language is None else links.codes_of(conn, number, now_ms - replies.LIFE_MS)
+            known = links.codes_of(conn, number, now_ms - replies.LIFE_MS, org)
+            # Whoever a notice of this organisation went to may answer it, at a desk of another one as well.
+            owner = links.owner_of(conn, number, None if known else org)
         dispatch_id = self._replies.matching(reply.code, known) if reply.code else None
-        wrong = language is None or (bool(reply.code) and dispatch_id is None)
-        self._heard(number, now_ms, wrong)
-        if language is None:
+        wrong = owner is None or (bool(reply.code) and dispatch_id is None)
+        closes = self._heard(number, now_ms, wrong)
+        if owner is None:
             log.warning("an SMS came from a number that nobody has")
+            self._refused(org or "", "sms-unknown-number")
             return replies.phrase("fr", "unknown-number")
+        language, whose = owner
         if reply.what in (replies.STOP, replies.UNCLEAR):
-            return replies.phrase(language, reply.what)
+            return replies.phrase(language, "too-many" if closes else reply.what)
         if dispatch_id is None:
             log.warning("an SMS was refused: no call with that code went to its number")
-            return replies.phrase(language, "wrong-code")
+            self._refused(org or whose, "sms-wrong-code")
+            return replies.phrase(language, "too-many" if closes else "wrong-code")
         return self._reply(dispatch_id, reply)
+
+    def _refused(self, org: str, reason: str) -> None:
+        """Evidence of what was not believed: when, whose and why; neither the number nor the words."""
+        if self._refusals is not None:
+            self._refusals.keep(org, "", "sms", b"", reason, self._now_ms())
 
     def _reply(self, dispatch_id: str, reply: replies.Reply) -> str:
         if reply.what == replies.NO:
@@ -130,11 +152,13 @@ class Answering:
         place = ", ".join(part for part in (told.site, told.device) if part)
         return replies.phrase(told.language, "won" if mine else key, place=place, who=who, code=code)
 
-    def _heard(self, number: str, now_ms: int, wrong: bool) -> None:
+    def _heard(self, number: str, now_ms: int, wrong: bool) -> bool:
+        """Whether nothing more is read of this number for a while because it was wrong too often."""
         with self._lock:
-            self._patience[number] = replies.heard(self._patience.pop(number, None), now_ms, wrong)
+            after = self._patience[number] = replies.heard(self._patience.pop(number, None), now_ms, wrong)
             if len(self._patience) > NUMBERS_MAX:
                 self._patience.popitem(last=False)
+        return wrong and after.wrong >= replies.WRONG_MAX
 
     def by_modem(self, org: str, gateway: str, reports: list[tuple[str, str, str]]) -> int:
         """(id, word, error) of messages that a gateway's modem had: how many of them changed something.

@@ -128,7 +128,7 @@ def build(settings: Settings, clock: Clock) -> Services:
         registrar=Registrar(settings, secret, database, clock.now_ms),
         metrics=Metrics(database, ingest, engine.lateness, clock.now_ms),
         plans=Plans(database, clock.now_ms),
-        answering=Answering(database, engine, replies, modems, clock.now_ms),
+        answering=Answering(database, engine, replies, modems, clock.now_ms, ingest.refusals),
         contacts=Contacts(database, secret, channels, clock.now_ms),
         machines=Machines(database, clock.now_ms, dc09),
         sms_inbound_token=read_sms_inbound_token(settings),

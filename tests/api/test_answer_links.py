@@ -7,6 +7,8 @@ from sqlalchemy import text
 from tocsin_backend.contacts import Asker
 from tocsin_backend.domain import replies
 from tocsin_backend.store import dispatches as rows
+from tocsin_backend.store import links
+from tocsin_backend.store.database import Priority
 
 PHONE = "+33612345678"
 OTHER_PHONE = "+33698765432"
@@ -261,14 +263,62 @@ def test_a_code_counts_only_from_the_telephone_that_received_it(people, sms):
 
 def test_five_wrong_codes_close_the_number_and_no_other(people, sms, caplog):
     alert_id, number = sms
-    wrong = str(1000 + (int(number) - 1000 + 1) % 9000)
-    for _ in range(replies.WRONG_MAX):
+    wrong = str(100_000 + (int(number) - 100_000 + 1) % 900_000)
+    for _ in range(replies.WRONG_MAX - 1):
         assert inbound(people, wrong).json()["reply"].startswith("Ce code ne correspond")
+    assert (
+        inbound(people, wrong).json()["reply"].startswith("Trop de codes faux")
+    )  # once: silence would look like "noted"
     assert inbound(people, f"OUI {number}").json()["reply"] == ""
     assert status(people, alert_id) == ("raised", None)
     assert inbound(people, number, OTHER_PHONE).json()["reply"] != ""
+    people.parts.database.write(lambda conn: None, Priority.BEAT).result()
+    with people.parts.database.read() as conn:
+        kept = conn.exec_driver_sql("SELECT org, topic, frame, reason FROM evidence WHERE topic = 'sms'").all()
+    assert {(row[0], bytes(row[2])) for row in kept} <= {("demo", b""), ("", b"")}
+    assert [row[3] for row in kept].count("sms-wrong-code") >= replies.WRONG_MAX
     assert PHONE not in caplog.text
     assert PHONE[1:] not in caplog.text
+
+
+def test_a_code_of_an_open_call_wins_over_the_same_code_of_an_older_one(people, sms, monkeypatch):
+    """Six digits can coincide: what can still be taken is meant."""
+    alert_id, _ = sms
+    monkeypatch.setattr(type(people.parts.answering._replies), "code", lambda self, dispatch_id: "482113")
+    with people.parts.database.read() as conn:
+        known = links.codes_of(conn, PHONE, 0, None)
+    assert len(known) > 1
+    later = "UPDATE dispatch SET created_ms = created_ms + 1000 WHERE alert_id <> :alert AND channel = 'sms'"
+    change(people, later, alert_id)
+    assert inbound(people, "OUI 482113").json()["reply"].startswith("Noté : vous prenez")
+    assert status(people, alert_id) == ("answered", "supervisor demo")
+
+
+def test_a_telephone_that_is_used_no_more_answers_nothing(people, sms):
+    alert_id, number = sms
+    [method] = [
+        each for each in people.parts.contacts.of(Asker("demo", None), "supervisor-demo") if each["channel"] == "sms"
+    ]
+    people.parts.contacts.change(Asker("demo", None), method["id"], disabled=True)
+    assert inbound(people, f"OUI {number}").json()["reply"].startswith("Ce numéro n'est pas connu")
+    people.parts.contacts.change(Asker("demo", None), method["id"], disabled=False)
+    assert status(people, alert_id) == ("raised", None)
+
+
+def test_somebody_at_another_organisations_desk_answers_by_the_gateway_that_told_her(people, sms):
+    alert_id, _ = sms
+    phone = "+33655555555"
+    made = people.parts.contacts.add(Asker("other", None), "supervisor-other", "sms", phone)
+    told = notices(people, alert_id, "sms")[0]
+    guest = "(SELECT id FROM person WHERE login = 'supervisor-other')"
+    hers = f"person_id = {guest}, method_id = {made['id']}, target = 'x', created_ms = created_ms + 60000"
+    change(people, f"UPDATE dispatch SET {hers} WHERE id = '{told}' AND alert_id = :alert", alert_id)
+    body = {"from": phone, "text": f"oui {code(people, told)}"}
+    for org, said in (("other", "Ce code ne correspond"), ("demo", "Noté : vous prenez l'appel")):
+        headers = {"Authorization": f"Bearer {people.gateways[org]['token']}"}
+        answer = people.client.post("/api/v1/gateway/sms/inbound", json=body, headers=headers)
+        assert answer.json()["reply"].startswith(said)
+    assert status(people, alert_id) == ("answered", "supervisor other")
 
 
 def test_a_provider_without_the_token_is_nobody(people, sms):

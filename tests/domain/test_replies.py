@@ -50,51 +50,51 @@ def test_a_token_has_one_spelling() -> None:
 
 
 @given(st.uuids())
-def test_a_code_is_four_digits_without_a_leading_zero(dispatch: object) -> None:
+def test_a_code_is_six_digits_without_a_leading_zero(dispatch: object) -> None:
     code = OURS.code(str(dispatch))
-    assert 1000 <= int(code) <= 9999
+    assert 100_000 <= int(code) <= 999_999
     assert OURS.matching(code, ["00000000-0000-4000-8000-000000000000", str(dispatch)]) is not None
 
 
 def test_the_code_s_key_is_not_the_link_s() -> None:
     assert OURS.link_key != OURS.code_key
-    assert OURS.matching("0000", [DISPATCH]) is None
+    assert OURS.matching("000000", [DISPATCH]) is None
     assert OURS.matching(OURS.code(DISPATCH), []) is None
 
 
 @pytest.mark.parametrize(
     ("text", "reply"),
     [
-        ("OUI 4821", Reply(TAKE, "4821")),
-        ("  oui   4821 \n", Reply(TAKE, "4821")),
-        ("Oui, 4821!", Reply(TAKE, "4821")),
-        ("oui4821", Reply(TAKE, "4821")),
-        ("4821", Reply(TAKE, "4821")),
-        ("1 4821", Reply(TAKE, "4821")),
-        ("ok 4821", Reply(TAKE, "4821")),
-        ("Yes 4821", Reply(TAKE, "4821")),
-        ("4821 4821", Reply(TAKE, "4821")),
-        ("D'accord 4821", Reply(TAKE, "4821")),
-        ("EN ROUTE 4821", Reply(EN_ROUTE, "4821")),
-        ("J'arrive 4821", Reply(EN_ROUTE, "4821")),
-        ("on my way 4821", Reply(EN_ROUTE, "4821")),
-        ("Sur place 4821", Reply(ON_SITE, "4821")),
-        ("4821 sur place", Reply(ON_SITE, "4821")),
-        ("RENFORT 4821", Reply(NEEDS_HELP, "4821")),
-        ("besoin d'aide 4821", Reply(NEEDS_HELP, "4821")),
-        ("non 4821", Reply(NO, "4821")),
-        ("je ne peux pas 4821", Reply(NO, "4821")),
-        ("pas ok 4821", Reply(NO, "4821")),
+        ("OUI 482113", Reply(TAKE, "482113")),
+        ("  oui   482113 \n", Reply(TAKE, "482113")),
+        ("Oui, 482113!", Reply(TAKE, "482113")),
+        ("oui482113", Reply(TAKE, "482113")),
+        ("482113", Reply(TAKE, "482113")),
+        ("1 482113", Reply(TAKE, "482113")),
+        ("ok 482113", Reply(TAKE, "482113")),
+        ("Yes 482113", Reply(TAKE, "482113")),
+        ("482113 482113", Reply(TAKE, "482113")),
+        ("D'accord 482113", Reply(TAKE, "482113")),
+        ("EN ROUTE 482113", Reply(EN_ROUTE, "482113")),
+        ("J'arrive 482113", Reply(EN_ROUTE, "482113")),
+        ("on my way 482113", Reply(EN_ROUTE, "482113")),
+        ("Sur place 482113", Reply(ON_SITE, "482113")),
+        ("482113 sur place", Reply(ON_SITE, "482113")),
+        ("RENFORT 482113", Reply(NEEDS_HELP, "482113")),
+        ("besoin d'aide 482113", Reply(NEEDS_HELP, "482113")),
+        ("non 482113", Reply(NO, "482113")),
+        ("je ne peux pas 482113", Reply(NO, "482113")),
+        ("pas ok 482113", Reply(NO, "482113")),
         ("STOP", Reply(STOP, "")),
-        ("stop 4821", Reply(STOP, "4821")),
+        ("stop 482113", Reply(STOP, "482113")),
         ("arrêt", Reply(STOP, "")),
         ("oui", Reply(UNCLEAR, "")),
         ("", Reply(UNCLEAR, "")),
         ("oui 48 21", Reply(UNCLEAR, "")),
-        ("oui 48211", Reply(UNCLEAR, "")),
-        ("oui 4821 ou 4822", Reply(UNCLEAR, "")),
-        ("c'est quoi 4821", Reply(UNCLEAR, "4821")),
-        ("ОUI 4821", Reply(UNCLEAR, "4821")),  # a Cyrillic О
+        ("oui 4821131", Reply(UNCLEAR, "")),
+        ("oui 482113 ou 482114", Reply(UNCLEAR, "")),
+        ("c'est quoi 482113", Reply(UNCLEAR, "482113")),
+        ("ОUI 482113", Reply(UNCLEAR, "482113")),  # a Cyrillic О
         ("٤٨٢١", Reply(UNCLEAR, "")),
     ],
 )
@@ -146,5 +146,5 @@ def test_both_languages_say_the_same_things() -> None:
     assert set(replies.PHRASES["fr"]) == set(replies.PHRASES["en"])
     for table in replies.PHRASES.values():
         for text in table.values():
-            assert len(text.format(place="Lycée de l'Emperi, Grille nord", code="4821", who="Anne")) <= 200
+            assert len(text.format(place="Lycée de l'Emperi, Grille nord", code="482113", who="Anne")) <= 200
     assert replies.phrase("de", "late", place="x").startswith("L'appel de x")

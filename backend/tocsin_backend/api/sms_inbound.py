@@ -18,19 +18,19 @@ class InboundBody(BaseModel):
     """`from`: the sender's number in E.164; `text`: at most ten parts of a short message."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    from_: Annotated[str, Field(alias="from", max_length=40)]
-    text: Annotated[str, Field(max_length=1_600)]
+    from_: Annotated[str, Field(alias="from", max_length=40, examples=["+33612345678"])]
+    text: Annotated[str, Field(max_length=1_600, examples=["OUI 4821"])]
 
 
 class ReplyShape(BaseModel):
     """`reply`: what to write back; "" for nothing."""
 
-    reply: str
+    reply: str = Field(examples=["Appel pris. Merci."])
 
 
-@router.post("/sms/inbound")
+@router.post("/sms/inbound", openapi_extra={"security": [{"providerToken": []}]})
 def sms_inbound(body: InboundBody, request: Request, parts: Parts) -> ReplyShape:
-    """A message of a person: "OUI 4821" takes the call whose notice carried that code."""
+    """A message of a person: "OUI 482113" takes the call whose notice carried that code."""
     token = parts.sms_inbound_token
     if not token or not hmac.compare_digest(bearer(request).encode(), token.encode()):
         raise ApiError(

@@ -1,13 +1,13 @@
 """How people answer without the console: a signed link that works once, and a code that is sent back by SMS.
 
-Nothing is stored before it is used. A link is the dispatch's id with a MAC of it; a code is four digits of another MAC.
+Nothing is stored before it is used. A link is the dispatch's id with a MAC of it; a code is six digits of another MAC.
 Both belong to one person, through the dispatch, and end with the alert's epoch or after a day. A code alone is no
 secret: it counts only from the telephone that received it, and five wrong ones close that telephone for a while.
 
     replies = Replies.of(secret)                       # the server's secret
     replies.token(dispatch_id)                         # 'Xwx6YgAAQACAAAAAAAAAAX…', for /a/<token>
     replies.dispatch_of(token)                         # the id, or None
-    parse("Oui 4821")                                  # Reply(TAKE, '4821')
+    parse("Oui 482113")                                # Reply(TAKE, '482113')
 """
 
 import hmac
@@ -22,7 +22,7 @@ from uuid import UUID
 
 LIFE_MS: Final = 86_400_000  # of a link and a code
 MAC_BYTES: Final = 16
-CODE_DIGITS: Final = 4
+CODE_DIGITS: Final = 6
 WRONG_MAX: Final = 5  # wrong codes from one number
 HEARD_MAX: Final = 30  # messages from one number: beyond, no reply: two machines must not write to each other for ever
 WRONG_WITHIN_MS: Final = 600_000
@@ -55,8 +55,9 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "not-yours": "Vous n'avez pas pris l'appel de {place} : répondez d'abord OUI {code}.",
         "no": "Noté : vous ne le prenez pas. L'appel continue auprès des autres.",
         "stop": "Ce numéro envoie des appels à l'aide : un SMS ne le coupe pas. Demandez à votre administrateur.",
-        "unclear": "Pas compris. Répondez OUI suivi du code à 4 chiffres reçu, par exemple OUI 4821.",
+        "unclear": "Pas compris. Répondez OUI suivi du code à 6 chiffres reçu, par exemple OUI 482113.",
         "wrong-code": "Ce code ne correspond à aucun appel envoyé à ce numéro. Relisez le dernier message reçu.",
+        "too-many": "Trop de codes faux : ce numéro n'est plus lu pendant 10 minutes. Utilisez le lien ou la console.",
         "unknown-number": "Ce numéro n'est pas connu ici : rien n'a été enregistré.",
         "nobody": "Quelqu'un",
     },
@@ -73,8 +74,9 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "not-yours": "You have not taken the call of {place}: answer YES {code} first.",
         "no": "Noted: you do not take it. The call goes on with the others.",
         "stop": "This number sends calls for help: it cannot be silenced by SMS. Ask your administrator.",
-        "unclear": "Not understood. Answer YES and the 4 digits you were sent, such as YES 4821.",
+        "unclear": "Not understood. Answer YES and the 6 digits you were sent, such as YES 482113.",
         "wrong-code": "That code belongs to no call that was sent to this number. Look at the newest message.",
+        "too-many": "Too many wrong codes: this number is not read for 10 minutes. Use the link or the console.",
         "unknown-number": "This number is not known here: nothing was recorded.",
         "nobody": "Somebody",
     },
@@ -122,9 +124,10 @@ class Replies:
         return found if self.token(found) == token else None  # one spelling a link
 
     def code(self, dispatch_id: str) -> str:
-        """The reply code of this dispatch: 1000 to 9999, for a telephone may eat a leading zero."""
+        """The reply code of this dispatch: 100000 to 999999, for a telephone may eat a leading zero."""
         made = hmac.digest(self.code_key, UUID(dispatch_id).bytes, "sha256")
-        return str(1000 + int.from_bytes(made[:8], "big") % 9000)
+        least = 10 ** (CODE_DIGITS - 1)
+        return str(least + int.from_bytes(made[:8], "big") % (9 * least))
 
     def matching(self, code: str, dispatch_ids: Iterable[str]) -> str | None:
         """The first of these dispatches whose code this is."""
@@ -135,7 +138,7 @@ class Replies:
 
 
 def parse(text: str) -> Reply:
-    """What a person wrote back: "OUI 4821", "4821", "1 4821", "sur place 4821"; accents, case and blanks do not count.
+    """What a person wrote back: "OUI 482113", "482113", "sur place 482113"; accents, case and blanks do not count.
 
     A message that says more than we know is UNCLEAR: it takes nothing, for it may be a refusal.
     """

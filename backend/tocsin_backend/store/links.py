@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, case, func, insert, or_, select, update
 
-from ..domain import contacts, dispatches
+from ..domain import alerts, contacts, dispatches
 from . import tables
 
 _dispatch = tables.Dispatch.__table__  # type: ignore[attr-defined]
@@ -84,26 +84,34 @@ def told(conn: Connection, dispatch_id: str) -> Told | None:
     return None if row is None else Told(*row)
 
 
-def codes_of(conn: Connection, number: str, since_ms: int) -> list[str]:
-    """The notices that went to this telephone since then, newest first: their codes are the ones it may send."""
+def codes_of(conn: Connection, number: str, since_ms: int, org: str | None) -> list[str]:
+    """The notices that went to this telephone since then: their codes are the ones it may send.
+
+    Those that can still be taken come first, then the newest. `org`: of the alerts of this organisation only.
+    """
+    live = (_alert.c.status != alerts.CLOSED) & (_alert.c.epoch == _dispatch.c.epoch)
     query = (
         select(_dispatch.c.id)
         .join(_method, _method.c.id == _dispatch.c.method_id)
+        .join(_alert, _alert.c.id == _dispatch.c.alert_id)
         .where(
-            _method.c.channel == contacts.SMS, _method.c.address == number, _dispatch.c.channel == contacts.SMS,
-            _dispatch.c.kind == dispatches.NOTIFY, _dispatch.c.created_ms >= since_ms,
+            _method.c.channel == contacts.SMS, _method.c.address == number, _method.c.disabled_ms.is_(None),
+            _dispatch.c.channel == contacts.SMS, _dispatch.c.kind == dispatches.NOTIFY,
+            _dispatch.c.created_ms >= since_ms, _dispatch.c.created_ms >= _method.c.created_ms,
             _dispatch.c.person_id == _method.c.person_id,
         )
-        .order_by(_dispatch.c.created_ms.desc(), _dispatch.c.id)
+        .order_by(case((live, 0), else_=1), _dispatch.c.created_ms.desc(), _dispatch.c.id)
         .limit(500)
     )  # fmt: skip
+    if org is not None:
+        query = query.where(_alert.c.org == org)
     return list(conn.execute(query).scalars())
 
 
-def language_of(conn: Connection, number: str, org: str | None) -> str | None:
-    """The language of whoever has this number (of this organisation, if one is named); None: nobody has it."""
+def owner_of(conn: Connection, number: str, org: str | None) -> tuple[str, str] | None:
+    """(language, organisation) of whoever has this number (of this organisation, if one is named); None: nobody."""
     query = (
-        select(_person.c.language)
+        select(_person.c.language, _person.c.org)
         .join(_method, _method.c.person_id == _person.c.id)
         .where(_method.c.channel == contacts.SMS, _method.c.address == number, _person.c.active)
         .where(_method.c.disabled_ms.is_(None))
@@ -112,7 +120,8 @@ def language_of(conn: Connection, number: str, org: str | None) -> str | None:
     )
     if org is not None:
         query = query.where(_person.c.org == org)
-    return conn.execute(query).scalar_one_or_none()
+    row = conn.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def has_answered(conn: Connection, alert_id: str, epoch: int, person_id: int) -> bool:
@@ -139,6 +148,9 @@ def reported(conn: Connection, dispatch_id: str) -> tuple[str, str, str, str] | 
 
 def prove(conn: Connection, dispatch_id: str, now_ms: int) -> None:
     """The contact method of this dispatch works: what went through it was delivered, seen or answered."""
-    mine = select(_dispatch.c.method_id).where(_dispatch.c.id == dispatch_id).scalar_subquery()
+    mine = _dispatch.c.id == dispatch_id
+    method = select(_dispatch.c.method_id).where(mine).scalar_subquery()
+    left_ms = select(_dispatch.c.created_ms).where(mine).scalar_subquery()  # before its address changed: proves nothing
     older = or_(_method.c.proven_ms.is_(None), _method.c.proven_ms < now_ms)
-    conn.execute(update(_method).where(_method.c.id == mine, older).values(proven_ms=now_ms))
+    ours = (_method.c.id == method) & (_method.c.created_ms <= left_ms)
+    conn.execute(update(_method).where(ours, older).values(proven_ms=now_ms))
