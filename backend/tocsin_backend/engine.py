@@ -187,6 +187,7 @@ class Engine:
         self._ahead_ms = KEEP_AHEAD_MS if database.shared else 0
         self._beat_ms = clock.now_ms()
         self._next_beat_ms = 0
+        self._away_ms: int | None = None  # since when the database takes nothing, or we were held up
         self._lateness_ms = 0
         self.lateness = Lateness(outbox, clock.now_ms)
         database.before_commit(self._about_to_commit)
@@ -243,18 +244,32 @@ class Engine:
         if not others:
             probes.resume(conn, now_ms + RESUME_MS)
         if stopped_ms is not None and not others:
-            devices.save_presences(
-                conn,
-                [
-                    (each.org, each.device, liveness.resumed(each.presence, stopped_ms, now_ms, each.reporting_ms))
-                    for each in devices.all_expected(conn)
-                ],
-            )
+            self._excuse(conn, stopped_ms, now_ms)
+
+    def _excuse(self, conn: Connection, stopped_ms: int, now_ms: int) -> None:
+        """Nobody could be heard since then, by our own fault: whoever was not heard after it has that time more."""
+        devices.save_presences(
+            conn,
+            [
+                (each.org, each.device, liveness.resumed(each.presence, stopped_ms, now_ms, each.reporting_ms))
+                for each in devices.all_expected(conn)
+                if (each.presence.last_seen_ms or 0) <= stopped_ms
+            ],
+        )
+
+    def _after_outage(self, conn: Connection) -> None:
+        """The database is back, or we are. It is no fault of posts that their beats could not be stored meanwhile."""
+        if self._away_ms is not None:
+            now_ms = self.clock.now_ms()
+            self._excuse(conn, self._away_ms, now_ms)
+            probes.resume(conn, now_ms + RESUME_MS)
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 now_ms = self.clock.now_ms()
+                if self._away_ms is None and now_ms - self._beat_ms > engines.BEATS_MISSED * engines.BEAT_MS:
+                    self._away_ms = self._beat_ms  # this process was held up: a paused machine, a stopped process
                 self._beat_ms = now_ms
                 if self._stopping:
                     return
@@ -342,6 +357,17 @@ class Engine:
 
     def turn(self) -> int | None:
         """Serve everything that is due now; the next instant to look at, None if there is none. Raises Unavailable."""
+        try:
+            if self._away_ms is not None:
+                self.database.write(self._after_outage, Priority.ENGINE).result()
+                self._away_ms = None
+            return self._turn()
+        except Unavailable:
+            if self._away_ms is None:
+                self._away_ms = self.clock.now_ms()
+            raise
+
+    def _turn(self) -> int | None:
         now_ms = self.clock.now_ms()
         self._aside = {row: until_ms for row, until_ms in self._aside.items() if until_ms > now_ms}
         room = {name: sender.room() for name, sender in self.senders.items()}

@@ -11,6 +11,7 @@ from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.domain.policies import Target
 from tocsin_backend.domain.rosters import Layer, Roster
 from tocsin_backend.domain.windows import Draft
+from tocsin_backend.errors import Unavailable
 
 MIN_MS = 60_000
 ANNE, BOB, TECH = "https://anne/", "https://bob/", "https://t/"
@@ -95,6 +96,34 @@ def test_what_broke_in_the_maintenance_is_told_at_its_end_though_something_else_
     assert town.told()[TECH, "notify"] >= 1, "the post was lost in between, and still is"
     found = town.sql("SELECT subject FROM alert WHERE category='technical' AND status='raised'")
     assert found == [("lost",)]
+
+
+def test_an_outage_of_the_database_makes_no_post_lost(town: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beats could not be stored: a whole fleet lost would be a storm, and not so."""
+    posts = [town.post(f"bau-{number}", reporting_ms=20_000) for number in range(3)]
+    for each in posts:
+        each.birth()
+    right = town.database.read
+
+    def away() -> None:
+        raise Unavailable("the database is away")
+
+    town.run()
+    monkeypatch.setattr(town.database, "read", away)
+    with pytest.raises(Unavailable):
+        town.engine.turn()
+    town.clock.now += 5 * MIN_MS
+    monkeypatch.setattr(town.database, "read", right)
+    town.run(10_000)
+    assert town.sql("SELECT DISTINCT presence FROM device") == [("alive",)]
+    for each in posts[1:]:
+        each.birth()
+        town.clock.now += 1
+    for _ in range(6):
+        town.run(8_000)
+        for each in posts[1:]:
+            each.beat()
+    assert town.sql("SELECT device, subject FROM alert") == [("bau-0", "lost")], "who stays silent is lost all the same"
 
 
 def test_a_call_that_nobody_answers_is_told_upwards_whatever_maintenance_runs_there(town: Rig) -> None:
