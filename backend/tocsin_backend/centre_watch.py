@@ -17,11 +17,8 @@ from sqlalchemy import Connection
 
 from .channels.dc09 import Dc09
 from .clock import Clock
-from .domain import alerts
-from .domain.events import Cleared
 from .errors import Unavailable
 from .outbox import Outbox
-from .store import alerts as alert_rows
 from .store import centres
 from .store.centres import Centre
 from .store.database import Database, Priority
@@ -151,10 +148,7 @@ class CentreWatch:
     def _told(self, org: str, centre: str, state: str, over: str, detail: str, conn: Connection) -> None:
         now_ms = self._clock.now_ms()
         if over:
-            dedup = alerts.dedup_key(org, "", "", alerts.TECHNICAL, alerts.REAL, subject=over)
-            found = alert_rows.newest(conn, dedup)
-            if found is not None and found.status != alerts.CLOSED:
-                self._outbox.apply(conn, found, Cleared(over), now_ms)
+            self._outbox.cleared(conn, org, "", "", over, now_ms)
         if state:
             self._outbox.technical(conn, org, "", "", state, now_ms, centre=centre, faults=detail[:200])
 

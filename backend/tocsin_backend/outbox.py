@@ -178,7 +178,7 @@ class Outbox:
         elif due.kind == dispatches.LAMP:
             dispatch_rows.save(conn, [self._lamp(conn, alert, due, now_ms)])
         else:
-            who = people.directory(conn, alert.org, None, (due.person_id, alert.answered_by), alert.site)
+            who = people.directory(conn, alert.org, None, (due.person_id, alert.answered_by), alert.site, now_ms)
             leased, outgoing = self._leased(due, alert, who, self._place(conn, alert), now_ms)
             if outgoing is None:
                 refused = dispatches.Outcome(False, permanent=True, error="no-method")
@@ -198,7 +198,7 @@ class Outbox:
             alert = alert_rows.claim(conn, each.alert_id) if each.id != due.id else None
             if alert is None:
                 continue
-            who = people.directory(conn, alert.org, None, (each.person_id, alert.answered_by), alert.site)
+            who = people.directory(conn, alert.org, None, (each.person_id, alert.answered_by), alert.site, now_ms)
             leased, outgoing = self._leased(each, alert, who, self._place(conn, alert), now_ms)
             if outgoing is not None:
                 found.append((leased, outgoing))

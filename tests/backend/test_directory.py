@@ -95,6 +95,25 @@ def test_somebody_told_before_the_invitation_was_revoked_is_named_and_reached_no
     assert (agent().login, agent().methods) == ("agent", ())
 
 
+def test_another_desk_of_the_same_host_is_another_invitation(town):
+    """Two desks of one host, one of them revoked: its people are reached no more, the other's are."""
+
+    def reached(*targets: Target) -> dict[str, int]:
+        policy = steps((30, list(targets))) if targets else None
+        with town.database.read() as conn:
+            found = people.directory(conn, ORG, policy, (4, 5)).by_id
+        return {each.login: len(each.methods) for each in found.values()}
+
+    town.plans.invite(HOST, "garde", ORG)
+    assert reached() == {"agent": 1, "chef": 1}
+    town.plans.revoke(HOST, "pm", ORG)
+    assert reached() == {"agent": 0, "chef": 1}
+    assert reached(Target(desk=f"{HOST}/garde")) == {"agent": 0, "chef": 1}
+    town.plans.invite(HOST, "pm", ORG)
+    town.plans.revoke(HOST, "garde", ORG)
+    assert reached(Target(desk=f"{HOST}/pm")) == {"agent": 1, "chef": 0}
+
+
 def test_the_people_of_a_desk_s_host_are_no_people_of_ours(town):
     found = directory(town, Target(desk=f"{HOST}/pm"), Target(role="supervisor"))
     everyone = [each.login for each in owed(Target(role="supervisor"), found, START_MS)]

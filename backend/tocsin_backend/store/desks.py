@@ -25,12 +25,6 @@ def invited(conn: Connection, org: str, names: Iterable[str] | None = None) -> d
     return {f"{row[0]}/{row[1]}": Desk(*row[:5], external=bool(row[5])) for row in rows}
 
 
-def hosts(conn: Connection, org: str) -> set[str]:
-    """The organisations that invite `org` to one of their desks now."""
-    query = select(_invitation.c.host).where(_invitation.c.org == org, _invitation.c.revoked_ms.is_(None))
-    return set(conn.execute(query).scalars())
-
-
 def invitations_to(conn: Connection, org: str) -> list[dict[str, Any]]:
     """What `org` was invited to: host, desk, title, external, created_ms, revoked_ms."""
     i = _invitation.c

@@ -1,7 +1,7 @@
 """Reading people as the domain knows them: active, with the contact methods in force, and their duty as it is now."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ _group = tables.AlarmGroup.__table__  # type: ignore[attr-defined]
 _site = tables.Site.__table__  # type: ignore[attr-defined]
 _org = tables.Organisation.__table__  # type: ignore[attr-defined]
 
+WEEK_MS = 7 * 86_400_000  # whoever stood in so lately is still of that desk, for the news of what she was told
 _PERSON = ("id", "org", "login", "name", "role", "language")
 _METHOD = ("id", "channel", "address", "external", "secret", "offset_ms", "verified_ms", "proven_ms")
 _METHODS = (_method.c.person_id == _person.c.id) & _method.c.disabled_ms.is_(None)
@@ -50,7 +51,7 @@ def directory(
     """The people whom this policy of `org` may tell, those of the desks it names included, and those of these ids.
 
     One statement where the policy names people and roles only. `site`: whose local time `during` is meant in; without
-    one, the organisation's. Somebody of these ids who is of no organisation that invites `org` has no contact method.
+    one, the organisation's. Somebody of these ids who is at no desk that `org` may tell has no contact method.
     `from_ms`: overrides of rosters that ended before it are left out.
     """
     targets = () if policy is None else tuple(target for step in policy.steps for target in step.targets)
@@ -62,12 +63,14 @@ def directory(
     for name, roster in roster_rows.items():
         logins |= {(name.rpartition("/")[0] or org, login) for login in members(roster)}
     people = _people(conn, logins, roles, {each for each in ids if each is not None})
-    strangers = {person.org for person in people.values()} - {org} - {desk.host for desk in desk_rows.values()}
-    if (
-        strangers
-    ):  # told before, by an invitation that may be revoked since: known by name, reached no more (invariant 11)
-        strangers -= desks.hosts(conn, org)
-        people = {key: replace(p, methods=()) if p.org in strangers else p for key, p in people.items()}
+    strangers = {key for key, p in people.items() if p.org != org and not _is_at(p, desk_rows.values(), roster_rows)}
+    if strangers:
+        # Told before, by an invitation that may be revoked since: known by name, reached no more (invariant 11).
+        more = desks.invited(conn, org)
+        duties = {(desk.host, desk.roster): f"{desk.host}/{desk.roster}" for desk in more.values() if desk.roster}
+        lists = {duties[key]: each for key, each in loaded(conn, set(duties), from_ms - WEEK_MS).items()}
+        strangers = {key for key in strangers if not _is_at(people[key], more.values(), lists)}
+        people = {key: replace(p, methods=()) if key in strangers else p for key, p in people.items()}
     hours = {name for target in targets for name in (target.during, target.not_during) if name}
     groups = {target.alarms for target in targets if target.alarms}
     if not (duty is not _NO_DUTY or hours or groups):
@@ -81,6 +84,18 @@ def directory(
         zone(conn, org, site) if hours else "Europe/Paris",
         org,
     )
+
+
+def _is_at(person: Person, at: Iterable[Desk], duties: Mapping[str, Roster]) -> bool:
+    """Whether this person answers at one of these desks, at some time or other."""
+    for desk in at:
+        if desk.host == person.org:
+            duty = duties.get(f"{desk.host}/{desk.roster}")
+            if duty is not None and person.login in members(duty):
+                return True
+            if not desk.roster and person.role == desk.role:
+                return True
+    return False
 
 
 _NO_DUTY: tuple[dict[str, Desk], dict[str, Roster]] = ({}, {})
