@@ -1,5 +1,6 @@
 """Channels against real servers on loopback."""
 
+import errno
 import ipaddress
 import socket
 import threading
@@ -85,6 +86,71 @@ def status(code: int, **headers: str) -> Any:
         handler.end_headers()
 
     return answer
+
+
+def warm(server: HookServer, hook: Webhook, number: int) -> None:
+    """This many idle connections."""
+    meet = threading.Barrier(number)
+
+    def together(handler: Any) -> None:
+        meet.wait(10)
+        handler.send_response(204)
+        handler.end_headers()
+
+    server.answers["/warm"] = together
+    threads = [threading.Thread(target=hook.send, args=(outgoing(f"{server.url}/warm"),)) for _ in range(number)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert server.connections == number
+
+
+def test_kept_connections_that_died_without_a_word_cost_one_try(
+    server: HookServer, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A NAT box forgets idle connections: four dead ones in a row would be four tries, and a failed notice."""
+    warm(server, hook, 4)
+    gone = threading.Event()
+    server.answers["/"] = lambda handler: gone.wait(20) if server.connections == 4 else _no_content(handler)
+    monkeypatch.setattr(webhook_module, "DEADLINE_S", 0.3)
+    assert hook.send(outgoing(f"{server.url}/")) == Outcome(False, error="no answer within 0 s")
+    monkeypatch.undo()
+    assert hook.send(outgoing(f"{server.url}/")) == Outcome(True)
+    assert server.connections == 5
+    gone.set()
+
+
+def _no_content(handler: Any) -> None:
+    handler.send_response(204)
+    handler.end_headers()
+
+
+def test_a_kept_connection_whose_bytes_nobody_acknowledges_is_replaced_in_the_same_try(
+    server: HookServer, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm(server, hook, 1)
+    [[kept]] = hook._kept.values()
+    assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == webhook_module.UNHEARD_MS
+
+    def unheard(*_: Any) -> int:
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    monkeypatch.setattr(kept, "recv_into", unheard)
+    assert hook.send(outgoing(f"{server.url}/")) == Outcome(True)
+    assert server.connections == 2
+
+
+def test_connections_to_many_hosts_are_not_all_kept(
+    server: HookServer, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may name addresses must not use up the server's descriptors."""
+    monkeypatch.setattr(webhook_module, "KEPT_MAX", 3)
+    here = (socket.AF_INET, ("127.0.0.1", server.server.server_port))
+    monkeypatch.setattr(hook._reach, "addresses", lambda *_: [here])
+    for number in range(1, 7):
+        assert hook.send(outgoing(f"http://h{number}.test/")) == Outcome(True)
+    assert [host for _, host, _ in hook._kept] == ["h4.test", "h5.test", "h6.test"]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ unless a setting names their network (S17); a redirect is a refusal; an answer i
 """
 
 import contextlib
+import errno
 import hmac
 import http.client
 import json
+import socket
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ from .reach import Network, Reach, Refused
 
 ANSWER_MAX = 65_536
 KEPT_A_HOST = 8  # idle connections: one a worker
+KEPT_MAX = 64  # of all hosts: whoever names one host after another keeps no connection of ours open for each
+UNHEARD_MS = 3_000  # a connection whose bytes nobody acknowledges is dead: a NAT box forgets idle ones without a word
 TEMPORARY = (408, 425, 429)  # of the 4xx: trying again may help
 
 Peer = DeadlineSocket | DeadlineTLS
@@ -45,7 +48,7 @@ class Webhook:
         self._clock = clock
         self._reach = Reach(allowed)
         self._context = tls_context(cafile)
-        self._kept: dict[Host, list[Peer]] = defaultdict(list)
+        self._kept: dict[Host, list[Peer]] = {}
         self._lock = threading.Lock()
 
     def send(self, outgoing: Outgoing) -> Outcome:
@@ -87,6 +90,14 @@ class Webhook:
                     if not kept:
                         return Outcome(False, error=f"{type(error).__name__}: {error}")
                     first = None
+                except TimeoutError as error:
+                    peer.close()
+                    if not kept:
+                        raise
+                    self.forget(host)  # kept as long as this one, and as dead: the next try dials
+                    if error.errno != errno.ETIMEDOUT:
+                        raise
+                    first = None  # its bytes never arrived
                 except BaseException:
                     peer.close()
                     raise
@@ -100,16 +111,31 @@ class Webhook:
     def take(self, host: Host) -> Peer | None:
         """A kept connection: the last one used, which is the warmest."""
         with self._lock:
-            kept = self._kept[host]
-            return kept.pop() if kept else None
+            kept = self._kept.get(host)
+            if not kept:
+                return None
+            peer = kept.pop()
+            if not kept:
+                del self._kept[host]
+            return peer
 
     def give_back(self, host: Host, peer: Peer) -> None:
-        """Keep a connection for the next message."""
+        """Keep a connection for the next message; of too many, those to the host that was longest without one go."""
         with self._lock:
-            if len(self._kept[host]) < KEPT_A_HOST:
-                self._kept[host].append(peer)
-                return
-        peer.close()
+            mine = self._kept.pop(host, [])
+            left = [peer] if len(mine) >= KEPT_A_HOST else []
+            self._kept[host] = mine if left else [*mine, peer]  # last in the dictionary: the host used last
+            while sum(map(len, self._kept.values())) > KEPT_MAX:
+                left += self._kept.pop(next(iter(self._kept)))
+        for each in left:
+            each.close()
+
+    def forget(self, host: Host) -> None:
+        """Give up every kept connection to this host."""
+        with self._lock:
+            left = self._kept.pop(host, [])
+        for each in left:
+            each.close()
 
     def close(self) -> None:
         with self._lock:
@@ -150,6 +176,7 @@ class Webhook:
     def _dial(self, host: Host, deadline_s: float) -> Peer:
         scheme, name, port = host
         plain = connect(self._reach.addresses(name, port, deadline_s), deadline_s)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
         return wrap(self._context, plain, name, deadline_s) if scheme == "https" else plain
 
 
