@@ -387,6 +387,11 @@ def test_a_relay_that_says_nothing_is_left_at_the_deadline(monkeypatch: pytest.M
         ("::1", False),
         ("::", False),
         ("fe80::1%eth0", False),
+        ("fec0::1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("5f00::1", False),
+        ("192.88.99.1", False),
     ],
 )
 def test_an_ipv4_address_inside_an_ipv6_one_is_judged_as_what_it_is(address: str, callable_: bool) -> None:

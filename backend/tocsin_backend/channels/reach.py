@@ -14,6 +14,12 @@ from .deadline import left_s
 
 # IPv6 networks whose last 32 bits are an IPv4 address: NAT64, IPv4-compatible.
 EMBEDDING_LAST = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+# Inside, and yet global to Python 3.11: site-local (RFC 3879), NAT64 of one's own (RFC 8215), SIIT (RFC 7915), segment
+# routing (RFC 9602), documentation (RFC 9637), 6to4 relays (RFC 7526).
+INSIDE = tuple(
+    ipaddress.ip_network(each)
+    for each in ("fec0::/10", "64:ff9b:1::/48", "::ffff:0:0:0/96", "5f00::/16", "3fff::/20", "192.88.99.0/24")
+)
 LOOKUPS_MAX = 64  # that hang at once in the whole process: a resolver gives up by itself, after 30 s and more
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -75,7 +81,8 @@ class Reach:
     def may_call(self, text: str) -> bool:
         """Whether this address, as text, is global or allowed."""
         address = _reached(ipaddress.ip_address(text.partition("%")[0]))
-        return (address.is_global and not address.is_multicast) or any(address in each for each in self._allowed)
+        inside = not address.is_global or address.is_multicast or any(address in each for each in INSIDE)
+        return not inside or any(address in each for each in self._allowed)
 
 
 def _reached(address: Address) -> Address:
