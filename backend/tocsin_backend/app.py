@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import RedirectResponse
 
@@ -32,7 +32,9 @@ from tocsin_backend.api import (
     errors,
     estate,
     gateway,
+    gateway_schema,
     health,
+    openapi,
     organisations,
     policies,
     probes,
@@ -61,6 +63,7 @@ from tocsin_backend.console.answer_page import AnswerPage
 from tocsin_backend.console.routes import Console
 from tocsin_backend.console.routes import Parts as ConsoleParts
 from tocsin_backend.contacts import Contacts
+from tocsin_backend.domain import french_days
 from tocsin_backend.domain.replies import Replies
 from tocsin_backend.engine import Engine
 from tocsin_backend.enrolment import Registrar
@@ -81,6 +84,17 @@ from tocsin_backend.settings import (
 from tocsin_backend.store.database import Database
 
 OPENAPI_URL = "/api/v1/openapi.json"
+# where each part of the API stands; health names its own places
+PARTS = (
+    *(
+        ("/api/v1", part)
+        for part in (
+            session, alerts, estate, cap, contacts, sms_inbound, policies, calendars, rosters, organisations, readiness,
+            alarms, centres, probes, windows,
+        )
+    ),
+    ("", health),
+)  # fmt: skip
 STOP_SECONDS = 5  # given to requests that are under way; streams end at once
 BACKLOG = 2048  # connections that may wait to be accepted while a burst is served
 SWITCH_SECONDS = 0.0001  # five times less than at first: the slowest tenth of first notices left 1 ms sooner
@@ -90,6 +104,7 @@ KEEP_ALIVE_SECONDS = 75  # longer than a gateway's pause between beats, so that 
 def build(settings: Settings, clock: Clock) -> Services:
     """Every part, put together; nothing runs yet. Raises SettingsError, Misconfigured or Unavailable."""
     secret = read_secret(settings.secret_path)
+    french_days.warm()
     database = Database(settings.database)
     database.migrate()
     channels: dict[str, Channel] = {
@@ -168,14 +183,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.add_middleware(Guards)  # added last, it stands before everything
     errors.install(app)
     app.router.routes[:0] = gateway.ROUTES  # matched first: they are the way of a press
-    api = APIRouter(prefix="/api/v1")
-    parts_of_api = (session, alerts, estate, cap, contacts, sms_inbound)
-    for part in (
-        *parts_of_api, policies, calendars, rosters, organisations, readiness, alarms, centres, probes, windows,
-    ):  # fmt: skip
-        api.include_router(part.router)
-    app.include_router(api)
-    app.include_router(health.router)
+    for prefix, part in PARTS:
+        app.include_router(part.router, prefix=prefix)
     console = Console(
         ConsoleParts(
             database=parts.database, engine=parts.engine, accounts=parts.accounts, now_ms=parts.now_ms,
@@ -193,14 +202,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schema["paths"] |= gateway.OPENAPI_PATHS
-        schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
-        schemes |= {
-            "gatewayToken": {"type": "http", "scheme": "bearer", "description": "from `tocsin gateway add`"},
-            "session": {"type": "http", "scheme": "bearer", "description": "from POST /api/v1/login"},
-            "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "changes need X-CSRF-Token"},
-        }
-        app.openapi_schema = schema
+        routes = [(prefix + each.path, each) for prefix, part in PARTS for each in part.router.routes]
+        app.openapi_schema = openapi.finish(schema, routes, gateway_schema.PATHS)
     return app.openapi_schema
 
 

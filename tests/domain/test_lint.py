@@ -118,7 +118,7 @@ def test_one_person_alone_in_all_steps() -> None:
 
 def test_the_end_of_the_ministry_s_table_is_said_90_days_before() -> None:
     target = Target(person="p1", not_during="ecole")
-    end = localtime.read(f"{french_days.SCHOOL_UNTIL} 12:00", PARIS)
+    end = localtime.read(f"{french_days.school_until()} 12:00", PARIS)
     people = {
         key: replace(each, methods=(Method(1, "email", "x", proven_ms=end),)) for key, each in WORLD.by_id.items()
     }
@@ -127,4 +127,4 @@ def test_the_end_of_the_ministry_s_table_is_said_90_days_before() -> None:
     assert lint(policy, world, end - 91 * DAY_MS) == []
     for when in (end - 89 * DAY_MS, end + 400 * DAY_MS):
         (found,) = (each for each in lint(policy, world, when) if each.code == "calendar-ends")
-        assert f"known until {french_days.SCHOOL_UNTIL}" in found.reason
+        assert f"known until {french_days.school_until()}" in found.reason

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tocsin_backend.channels.dc09 import Dc09
-from tocsin_backend.channels.reach import Reach
 from tocsin_backend.clock import SystemClock
 from tocsin_backend.enrolment import Registrar
 from tocsin_backend.machines import Machines
@@ -67,6 +65,10 @@ def registrar(settings: Settings) -> Iterator[Registrar]:
 
 @contextmanager
 def machines(settings: Settings) -> Iterator[Machines]:
+    # Only these commands speak to monitoring centres: the others start sooner without the libraries for it.
+    from tocsin_backend.channels.dc09 import Dc09
+    from tocsin_backend.channels.reach import Reach
+
     clock = SystemClock()
     with opened(settings) as database:
         yield Machines(database, clock.now_ms, Dc09(database, clock, Reach(settings.centre_private_networks)))

@@ -88,7 +88,7 @@ def known_until(calendar: Calendar) -> date | None:
         return None
     if calendar.holidays:
         return max(last for _, last in calendar.holidays)
-    return french_days.SCHOOL_UNTIL
+    return french_days.school_until()
 
 
 def is_kind(calendar: Calendar, day: date, kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""Days off in France: public holidays by subdivision, school holidays by zone. Tables read once, when imported.
+"""Days off in France: public holidays by subdivision, school holidays by zone. Tables are read once, by `warm` or late.
 
 Public holidays are computed by the `holidays` package for any year. School holidays are the ministry's, as shipped in
 `vacances-scolaires-france`: zones A, B and C, up to the last day the ministry has published. Corsica and the overseas
@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from typing import Final
-
-from holidays.countries.france import France
-from vacances_scolaires_france import SchoolHolidayDates  # type: ignore[import-untyped]
 
 from .localtime import YEARS
 
@@ -34,25 +31,34 @@ SUBDIVISIONS: Final[Mapping[str, str]] = {
 }
 
 
-def _school_table() -> dict[str, frozenset[date]]:
+def warm() -> None:
+    """Read every table now: a server does it at its start, so that no press waits; a command mostly needs none."""
+    public_holidays("")
+    _school()
+
+
+@cache
+def _school() -> Mapping[str, frozenset[date]]:
+    from vacances_scolaires_france import SchoolHolidayDates  # type: ignore[import-untyped]
+
     table = SchoolHolidayDates()
     return {zone: frozenset(day for day in table.data if table.is_holiday_for_zone(day, zone)) for zone in SCHOOL_ZONES}
 
 
-_SCHOOL: Final = _school_table()
-SCHOOL_FROM: Final = min(min(days) for days in _SCHOOL.values())
-SCHOOL_UNTIL: Final = min(max(days) for days in _SCHOOL.values())  # the last day of which the table says something
+@cache
+def school_until() -> date:
+    """The last day of which the table of school holidays says something."""
+    return min(max(days) for days in _school().values())
 
 
 @cache
 def public_holidays(subdivision: str) -> Mapping[date, str]:
     """The public holidays of localtime.YEARS and their French names. `subdivision`: a key of SUBDIVISIONS."""
+    from holidays.countries.france import France
+
     code = SUBDIVISIONS[subdivision]
     table: Mapping[date, str] = France(years=YEARS, subdiv=code or None, expand=False, language="fr")  # type: ignore[no-untyped-call]
     return dict(table)
-
-
-public_holidays("")  # the package looks for its French names in a file the first time: now, not when somebody presses
 
 
 def is_public_holiday(day: date, subdivision: str) -> bool:
@@ -60,5 +66,5 @@ def is_public_holiday(day: date, subdivision: str) -> bool:
 
 
 def is_school_holiday(day: date, zone: str) -> bool:
-    """Whether schools of this zone are closed for holidays; past SCHOOL_UNTIL nobody knows, and this says no."""
-    return day in _SCHOOL[zone]
+    """Whether schools of this zone are closed for holidays; past `school_until` nobody knows, and this says no."""
+    return day in _school()[zone]
