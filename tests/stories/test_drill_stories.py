@@ -136,6 +136,22 @@ def test_7_a_drill_whose_only_people_are_rescuers_tells_nobody(town: Rig) -> Non
     assert (POLICE, "notify") not in town.told()
 
 
+def test_7b_what_is_empty_because_it_is_a_drill_is_no_technical_fault(town: Rig) -> None:
+    """The technical plan tells a feed and the police: they would hear of the drill by that way."""
+    town.policy(steps((30, [Target(channel="cap"), who("police")]), (600, [who("anne")]), id="secours"))
+    town.policy(steps((600, [Target(channel="cap"), who("police")]), id="pannes"))
+    town.sql("UPDATE organisation SET technical_policy='pannes'")
+    town.outbox.channels = frozenset({*town.outbox.channels, "cap"})
+    post = town.post("bau-secours", policy="secours")
+    post.birth()
+    window(town)
+    post.press()
+    alive([post], 60_000)
+    assert town.told() == {(ANNE, "notify"): 1}
+    assert town.sql("SELECT count(*) FROM dispatch WHERE channel='cap'") == [(0,)]
+    assert town.sql("SELECT count(*) FROM alert WHERE category='technical'") == [(0,)]
+
+
 def test_8_a_call_in_the_middle_of_maintenance(town: Rig, lycee: Post) -> None:
     window(town, "maintenance")
     lycee.event("stuck")
