@@ -242,7 +242,7 @@ class Engine:
             dispatch_rows.expire_leases_of_others(conn, self.outbox.owner, now_ms)
         stopped_ms = devices.last_heard_ms(conn)
         if not others:
-            probes.resume(conn, now_ms + RESUME_MS)
+            probes.resume(conn, now_ms, now_ms + RESUME_MS)
         if stopped_ms is not None and not others:
             self._excuse(conn, stopped_ms, now_ms)
 
@@ -262,7 +262,7 @@ class Engine:
         if self._away_ms is not None:
             now_ms = self.clock.now_ms()
             self._excuse(conn, self._away_ms, now_ms)
-            probes.resume(conn, now_ms + RESUME_MS)
+            probes.resume(conn, now_ms, now_ms + RESUME_MS)
 
     def _run(self) -> None:
         while True:

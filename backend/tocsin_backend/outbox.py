@@ -196,8 +196,9 @@ class Outbox:
         found = []
         for each in dispatch_rows.waiting_technical(conn, due.method_id, bundles.MOST):
             alert = alert_rows.claim(conn, each.alert_id) if each.id != due.id else None
-            if alert is None:
-                continue
+            now = None if alert is None else dispatch_rows.get(conn, each.id)
+            if alert is None or now is None or now.status != dispatches.PENDING:
+                continue  # another process has it, or had it just now
             who = people.directory(conn, alert.org, None, (each.person_id, alert.answered_by), alert.site, now_ms)
             leased, outgoing = self._leased(each, alert, who, self._place(conn, alert), now_ms)
             if outgoing is not None:
@@ -306,7 +307,8 @@ class Outbox:
             method = None
             if person is not None:
                 method = next((each for each in person.methods if each.id == dispatch.method_id), None)
-            if person is None or method is None:
+            outside = method is not None and method.external and alert.mode != alerts.REAL
+            if person is None or method is None or outside:  # gone, or external since it was decided (invariant 10)
                 return dispatch, None
             address, secret, language = method.address, method.secret, person.language
         taker = who.by_id.get(alert.answered_by) if alert.answered_by is not None else None

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from tocsin_backend.domain import alerts, lint, localtime, policies, readiness, rosters
+from tocsin_backend.domain import alerts, lint, localtime, policies, readiness, rosters, windows
 from tocsin_backend.domain.dry_run import MAX_MINUTES, DryRun, dry_run, press_of
 from tocsin_backend.errors import Invalid, NotFound
 from tocsin_backend.plans import need_organisation
@@ -13,6 +13,7 @@ from tocsin_backend.store import enrolment as enrolment_rows
 from tocsin_backend.store import people as people_rows
 from tocsin_backend.store import plans as plan_rows
 from tocsin_backend.store import policies as policy_rows
+from tocsin_backend.store import windows as window_rows
 
 CATEGORIES: Final = (alerts.CALL, alerts.PERSONAL, alerts.THREAT, alerts.TECHNICAL)
 MODES: Final = (alerts.REAL, alerts.DRILL)
@@ -127,7 +128,8 @@ def site_readiness(conn: Connection, org: str, site: str, at: str, now_ms: int) 
     """The answer for a site: one for each policy of its posts, that of the first post first. Raises NotFound."""
     found = _site(conn, org, site)
     at_ms = instant(at, people_rows.zone(conn, org, site), now_ms)
-    return _readiness(conn, org, found, plan_rows.posts(conn, org, site), {}, at_ms)
+    announced = window_rows.not_over(conn, org, at_ms)
+    return _readiness(conn, org, found, plan_rows.posts(conn, org, site), {}, announced, at_ms)
 
 
 def all_readiness(conn: Connection, org: str, now_ms: int) -> dict[str, list[readiness.Readiness]]:
@@ -135,9 +137,9 @@ def all_readiness(conn: Connection, org: str, now_ms: int) -> dict[str, list[rea
     posts: dict[str, list[dict[str, Any]]] = {}
     for row in plan_rows.posts(conn, org):
         posts.setdefault(row["site"], []).append(row)
-    ahead: dict[tuple[str, int, str], readiness.Prospect] = {}
-    sites = enrolment_rows.sites(conn, org)
-    return {row["id"]: _readiness(conn, org, row, posts.get(row["id"], []), ahead, now_ms) for row in sites}
+    ahead: dict[tuple[str, int, str, bool], readiness.Prospect] = {}
+    sites, announced = enrolment_rows.sites(conn, org), window_rows.not_over(conn, org, now_ms)
+    return {row["id"]: _readiness(conn, org, row, posts.get(row["id"], []), ahead, announced, now_ms) for row in sites}
 
 
 def _readiness(
@@ -145,10 +147,12 @@ def _readiness(
     org: str,
     site: dict[str, Any],
     posts: list[dict[str, Any]],
-    ahead: dict[tuple[str, int, str], readiness.Prospect],
+    ahead: dict[tuple[str, int, str, bool], readiness.Prospect],
+    announced: list[windows.Window],
     at_ms: int,
 ) -> list[readiness.Readiness]:
-    """`ahead` keeps what sites have in common: by policy, version and time zone."""
+    """`ahead` keeps what sites have in common: by policy, version, time zone, and whether a drill runs there."""
+    drill = any(windows.covers(each, site["id"], at_ms, at_ms) for each in announced)
     groups: dict[tuple[str, int], tuple[policies.Policy, list[readiness.Post]]] = {}
     for row in posts:
         policy, version = _of_post(conn, org, row)
@@ -159,10 +163,10 @@ def _readiness(
         groups[policy.id, version] = (policy, [])
     answers = []
     for (name, version), (policy, group) in groups.items():
-        key = (name, version, site["timezone"])
+        key = (name, version, site["timezone"], drill)
         if key not in ahead:
             directory = people_rows.directory(conn, org, policy, site=site["id"], from_ms=at_ms)
-            ahead[key] = readiness.prospect(org, policy, directory, at_ms)
+            ahead[key] = readiness.prospect(org, policy, directory, at_ms, drill)
         answers.append(readiness.readiness(name, version, tuple(group), ahead[key], at_ms))
     return answers
 

@@ -6,12 +6,14 @@ from datetime import datetime
 import pytest
 from backend_rig import ACCEPTED, ORG, SCREEN, START_MS, Post, Rig, steps, who
 from rig_estate import organisation, roster
-from tocsin_backend.domain import policies
+from tocsin_backend.domain import policies, probes
 from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.domain.policies import Target
 from tocsin_backend.domain.rosters import Layer, Roster
 from tocsin_backend.domain.windows import Draft
 from tocsin_backend.errors import Unavailable
+from tocsin_backend.outlook import all_readiness, site_readiness
+from tocsin_backend.store import probes as probe_rows
 
 MIN_MS = 60_000
 ANNE, BOB, TECH = "https://anne/", "https://bob/", "https://t/"
@@ -124,6 +126,47 @@ def test_an_outage_of_the_database_makes_no_post_lost(town: Rig, monkeypatch: py
         for each in posts[1:]:
             each.beat()
     assert town.sql("SELECT device, subject FROM alert") == [("bau-0", "lost")], "who stays silent is lost all the same"
+
+
+def test_while_a_drill_runs_readiness_promises_nobody_outside(town: Rig) -> None:
+    town.person("police", webhook="!https://police/")
+    town.policy(steps((30, [who("anne"), who("police")])))
+    lone(town)
+
+    def rings() -> set[str]:
+        with town.database.read() as conn:
+            [answer] = site_readiness(conn, ORG, "lycee", "", town.clock.now)
+            assert all_readiness(conn, ORG, town.clock.now) == {"lycee": [answer]}
+        assert ("drill-running" in {each.code for each in answer.reasons}) == running
+        return {line.person.login for line in answer.rings.lines if line.person is not None}
+
+    running = False
+    assert rings() == {"anne", "police"}
+    draft = Draft("lycee", "drill", "PPMS", town.clock.now, town.clock.now + 30 * MIN_MS)
+    town.engine.drills.add(ORG, draft, None, forced=True)
+    running = True
+    assert rings() == {"anne"}
+
+
+def test_a_drill_s_notice_that_waits_is_not_sent_by_what_became_external(town: Rig) -> None:
+    town.policy(steps((30, [SCREEN, who("anne")])))
+    town.sql("UPDATE contact_method SET offset_ms=10000 WHERE address=?", ANNE)
+    lone(town).press(mode="drill")
+    town.run()
+    town.sql("UPDATE contact_method SET external=? WHERE address=?", True, ANNE)
+    town.run(20_000)
+    assert to_people(town) == {}
+
+
+def test_a_clock_that_was_a_year_ahead_ends_no_watch_over_probes(town: Rig) -> None:
+    town.post("bau-1", reporting_ms=FOREVER_MS)
+    year_ms = 365 * 86_400_000
+    town.sql("UPDATE device SET probe_ms=?, probe_by_ms=?", START_MS + year_ms, START_MS + year_ms)
+    town.restart()
+    with town.database.read() as conn:
+        known = probe_rows.get(conn, ORG, "bau-1")
+    assert known.last_ms == town.clock.now, "never proven in the time to come"
+    assert known.by_ms == town.clock.now + known.every_ms + probes.GRACE_MS
 
 
 def test_a_call_that_nobody_answers_is_told_upwards_whatever_maintenance_runs_there(town: Rig) -> None:

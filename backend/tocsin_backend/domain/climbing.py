@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from . import alerts, dispatches, telling
 from .owed import owed
 from .people import Person
-from .turn import Turn, answer_deadline_ms, is_missing
+from .turn import FOREVER_MS, Turn, answer_deadline_ms, is_missing
 
 
 def in_tail(turn: Turn) -> bool:
@@ -117,10 +117,13 @@ def void_close(turn: Turn) -> None:
 
 
 def await_end(turn: Turn) -> None:
-    """After an answer: due when it has led nowhere, or when it is time to remind those who must answer as well."""
+    """After an answer: due when it has led nowhere, or when it is time to remind those who must answer as well.
+
+    Never further ahead than the timeout: an answer may be dated by a clock that went back since.
+    """
     deadline_ms = answer_deadline_ms(turn.now, turn.answers())
     assert deadline_ms is not None, "an answered alert has an answer"
-    span_ms = max(1, deadline_ms - turn.now_ms)
+    span_ms = min(max(1, deadline_ms - turn.now_ms), turn.policy.answer_timeout_ms or FOREVER_MS)
     if is_missing(turn.now, turn.answers()):
         span_ms = min(span_ms, turn.policy.steps[turn.now.step].delay_ms)
     turn.arm(span_ms)

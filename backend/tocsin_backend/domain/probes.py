@@ -36,10 +36,14 @@ def began(known: Probed, now_ms: int) -> Probed | None:
 
 
 def good(known: Probed, contact_ms: int, now_ms: int) -> Probed:
-    """A probe of that contact went the whole way; an older one than the last changes no instant."""
-    last_ms = contact_ms if known.last_ms is None else max(contact_ms, known.last_ms)
-    by_ms = min(last_ms, now_ms) + known.every_ms + GRACE_MS
-    return Probed(known.every_ms, last_ms, max(by_ms, known.by_ms or 0))
+    """A probe of that contact went the whole way; an older one than the last changes no instant.
+
+    What lies ahead was dated by a clock that went back since, and counts for nothing.
+    """
+    before_ms = 0 if known.last_ms is None or known.last_ms > now_ms else known.last_ms
+    last_ms = max(min(contact_ms, now_ms), before_ms)
+    by_ms = last_ms + known.every_ms + GRACE_MS
+    return Probed(known.every_ms, last_ms, min(max(by_ms, known.by_ms or 0), now_ms + known.every_ms + GRACE_MS))
 
 
 def looked_again(known: Probed, is_lost: bool, now_ms: int) -> Probed:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from .alerts import DRILL, REAL
 from .dry_run import DryRun, dry_run, press_of
 from .lint import lint, unproven
 from .people import Directory, Method
@@ -13,6 +14,7 @@ WEAK: Final = "weak"
 NOT_READY: Final = "not-ready"
 VERDICTS: Final = (READY, WEAK, NOT_READY)
 MINUTES: Final = 15  # of the dry run that is shown
+UNHEARD: Final = {"never": "was never heard", "late": "is late to be heard", "lost": "is not heard any more"}
 WEAKENS: Final = frozenset(
     {"roster-gap", "calendar-ends", "calendar-unknown", "step-empty", "unreachable", "one-alone"}
 )
@@ -59,11 +61,13 @@ class Prospect:
     reasons: tuple[Reason, ...]
 
 
-def prospect(org: str, policy: Policy, directory: Directory, at_ms: int) -> Prospect:
-    """Whom a press with this policy tells, and what is weak about it."""
-    rings = dry_run(press_of(org, "site", "post", dump(policy)), directory, at_ms, MINUTES)
+def prospect(org: str, policy: Policy, directory: Directory, at_ms: int, drill: bool = False) -> Prospect:
+    """Whom a press with this policy tells, and what is weak about it. `drill`: it falls into an announced one."""
+    mode = DRILL if drill else REAL
+    rings = dry_run(press_of(org, "site", "post", dump(policy), mode=mode), directory, at_ms, MINUTES)
     doubts = (Reason(each.code, WEAK, str(each)) for each in lint(policy, directory, at_ms) if each.code in WEAKENS)
-    return Prospect(rings, (*_of_rings(rings, at_ms), *doubts))
+    running = (Reason("drill-running", WEAK, "a drill runs: a press is part of it and reaches nobody outside"),)
+    return Prospect(rings, (*(running if drill else ()), *_of_rings(rings, at_ms), *doubts))
 
 
 def readiness(policy: str, version: int, posts: tuple[Post, ...], ahead: Prospect, at_ms: int) -> Readiness:
@@ -83,7 +87,7 @@ def _of_posts(posts: tuple[Post, ...], at_ms: int) -> list[Reason]:
     for post in posts:
         name = post.name or post.id
         if post.presence != "alive" and not lost:
-            found.append(Reason("post-not-heard", WEAK, f"{name}: {post.presence}"))
+            found.append(Reason("post-not-heard", WEAK, f"{name}: {UNHEARD[post.presence]}"))
         if post.probe_ms is None:
             found.append(Reason("never-probed", WEAK, f"{name}: no test press ever went the whole way"))
         elif post.probe_by_ms is not None and post.probe_by_ms < at_ms:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, literal, select, update
 
 from ..domain import alerts
-from ..domain.probes import Probed
+from ..domain.probes import GRACE_MS, Probed
 from . import tables
 from .dialect import Prepared
 
@@ -79,8 +79,14 @@ def earliest_ms(conn: Connection) -> int | None:
     return conn.execute(_earliest).scalar_one_or_none()
 
 
-def resume(conn: Connection, not_before_ms: int) -> None:
-    """After a start: nothing is overdue before this instant."""
+def resume(conn: Connection, now_ms: int, not_before_ms: int) -> None:
+    """After a start: nothing is overdue before this instant, nor further ahead than a period and its grace.
+
+    Nor was any proven in the time to come: that clock went back since.
+    """
+    conn.execute(update(_device).where(_device.c.probe_ms > now_ms).values(probe_ms=now_ms))
+    latest_ms = literal(now_ms + GRACE_MS, BigInteger) + _device.c.probe_every_ms
+    conn.execute(update(_device).where(_device.c.probe_by_ms > latest_ms).values(probe_by_ms=latest_ms))
     early = _device.c.probe_by_ms < not_before_ms
     conn.execute(update(_device).where(early).values(probe_by_ms=not_before_ms))
 
