@@ -15,8 +15,6 @@ NOTICE_MS: Final = 120_000  # a drill is announced: it begins this long after it
 LONGEST_MS: Final = 86_400_000
 AHEAD_MS: Final = 400 * 86_400_000  # a school year and its summer
 TITLE_MAX: Final = 120
-# What PPMS drills are for (DOMAIN.md): of the school year's four, one attack, one major risk, two fires.
-SCENARIOS: Final = ("attack", "shelter", "evacuate", "fire")
 
 
 @dataclass(frozen=True, slots=True)
