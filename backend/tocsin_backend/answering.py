@@ -30,13 +30,15 @@ log = logging.getLogger(__name__)
 
 NUMBERS_MAX = 10_000  # telephones whose patience is remembered; beyond, the oldest is forgotten
 FORBIDDEN = "forbidden"
+WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A notice and what its link is worth now; `told` is None when it is nobody's or too old to be shown.
 
-    `state`: unknown, expired, open, taken (by somebody else, or too late to be first), won, stale, late, forbidden.
+    `state`: unknown, expired, withdrawn (its contact method is used no more), open, taken (by somebody else, or too late
+    to be first), won, stale, late, forbidden.
     `may_report`: whether progress can be said through it.
     """
 
@@ -207,8 +209,8 @@ class Answering:
             created_ms=told.created_ms, now_ms=self._now_ms(), used=told.used, closed=told.status == alerts.CLOSED,
             current=told.epoch == told.alert_epoch, answered=told.status == alerts.ANSWERED,
         )  # fmt: skip
-        if state == "expired":
-            return Standing(state)
+        if state == "expired" or not told.kept:  # a lost telephone, switched off here: it is shown no place
+            return Standing(state if state == "expired" else WITHDRAWN)
         if state in ("open", "taken") and not _may_answer(told):
             return Standing(FORBIDDEN, told)
         return Standing(state, told, self._may_report(conn, told), said)

@@ -179,6 +179,20 @@ def test_after_a_day_it_says_nothing_of_the_place(people, called):
     assert status(people, alert_id) == ("raised", None)
 
 
+@pytest.mark.parametrize("more", [{"disabled": True}, {"address": "new@x.fr"}])
+def test_a_link_in_a_lost_telephone_takes_nothing_and_shows_no_place(people, called, more):
+    alert_id, where = called
+    anyone = Asker("demo", None)
+    [method] = [each for each in people.parts.contacts.of(anyone, "supervisor-demo") if each["channel"] == "email"]
+    people.parts.contacts.change(anyone, method["id"], **more)
+    for answer in (people.client.get(where), people.client.post(where, data={"do": "take"})):
+        assert answer.status_code == 410
+        assert "n'est plus utilisé" in words(answer)
+        assert "Lycée" not in answer.text
+    assert status(people, alert_id) == ("raised", None)
+    people.parts.contacts.change(anyone, method["id"], disabled=False, address=method["address"])
+
+
 def test_a_person_whose_role_takes_nothing(people, called):
     alert_id, _ = called
     where = path(people, notices(people, alert_id, login="observer-demo")[0])

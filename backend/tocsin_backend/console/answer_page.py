@@ -36,6 +36,7 @@ SENTENCES = {
     "stale": N_("This call was raised again after this message: this link is worth nothing any more."),
     "late": N_("This call is over."),
     "expired": N_("This link is more than 24 hours old: it is worth nothing any more."),
+    "withdrawn": N_("The way this message came is used no more: this link is worth nothing any more."),
     "unknown": N_("This link is not one of ours, or it was cut on its way."),
     "forbidden": N_("Your role does not let you take this call."),
     "unavailable": N_("The server cannot note it right now. Nothing is noted: try again, or telephone."),
@@ -44,6 +45,7 @@ HINTS = {
     "open": N_("Take it only if you are going to see to it."),
     "stale": N_("Use the link of the newest message, or the console."),
     "expired": N_("Use the link of the newest message, or the console."),
+    "withdrawn": N_("Use the link of the newest message, or the console."),
     "unknown": N_("Copy the whole address from the message, or use the console."),
     "forbidden": N_("Telephone your centre."),
 }
@@ -57,7 +59,7 @@ PROGRESS = {
     replies.ON_SITE: N_("On site"),
     replies.NEEDS_HELP: N_("I need backup"),
 }
-STATUSES = {"unknown": 404, "expired": 410, "unavailable": 503}
+STATUSES = {"unknown": 404, "expired": 410, "withdrawn": 410, "unavailable": 503}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, func, insert, or_, select, update
+from sqlalchemy import Connection, case, false, func, insert, or_, select, update
 
 from ..domain import alerts, contacts, dispatches
 from . import tables
@@ -55,6 +55,7 @@ class Told:
     zone: str
     phone: str
     used: str  # its outcome; "": it was not used yet
+    kept: bool  # the contact method that it went to is still used, with the same address
 
 
 _told = (
@@ -67,6 +68,7 @@ _told = (
         func.coalesce(_site.c.name, ""), func.coalesce(_device.c.name, ""),
         func.coalesce(_site.c.timezone, "Europe/Paris"), func.coalesce(_site.c.phone, ""),
         func.coalesce(_use.c.outcome, ""),
+        func.coalesce(_method.c.disabled_ms.is_(None) & (_method.c.created_ms <= _dispatch.c.created_ms), false()),
     )
     .select_from(_dispatch)
     .join(_alert, _alert.c.id == _dispatch.c.alert_id)
@@ -75,6 +77,7 @@ _told = (
     .outerjoin(_site, (_site.c.org == _alert.c.device_org) & (_site.c.id == _alert.c.site))
     .outerjoin(_device, (_device.c.org == _alert.c.device_org) & (_device.c.id == _alert.c.device))
     .outerjoin(_use, _use.c.dispatch_id == _dispatch.c.id)
+    .outerjoin(_method, _method.c.id == _dispatch.c.method_id)
 )  # fmt: skip
 
 
