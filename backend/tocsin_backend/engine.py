@@ -183,6 +183,7 @@ class Engine:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._aside: dict[object, int] = {}  # row -> not before
+        self._stumbled: dict[object, int] = {}  # row -> since when it fails
         self._passed_by: set[object] = set()  # rows of this turn that another process had locked: it serves them
         self._ahead_ms = KEEP_AHEAD_MS if database.shared else 0
         self._beat_ms = clock.now_ms()
@@ -443,9 +444,13 @@ class Engine:
                 log.exception("%s is set aside for %d ms", job.row, SET_ASIDE_MS)
                 self.unexpected += 1
                 self._aside[job.row] = now_ms + SET_ASIDE_MS
+                # Tried again and again, it is late: that is told, or nobody would ever hear of what waits here.
+                since_ms = self._stumbled.setdefault(job.row, now_ms)
+                late_ms = max(late_ms, self.lateness.served(job.timer, since_ms, now_ms, job.org, job.alert_id))
                 continue
             if job.row in self._passed_by:
                 continue
+            self._stumbled.pop(job.row, None)
             served_ms = self.clock.now_ms()
             late_ms = max(late_ms, self.lateness.served(job.timer, job.due_ms, served_ms, job.org, job.alert_id))
         if jobs:

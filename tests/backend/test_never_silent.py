@@ -2,12 +2,14 @@
 
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 import pytest
 from backend_rig import ACCEPTED, ORG, SCREEN, START_MS, Post, Rig, steps, who
 from rig_estate import organisation, roster
-from tocsin_backend.domain import policies, probes
+from tocsin_backend.domain import lateness, policies, probes
 from tocsin_backend.domain.dispatches import Outcome
+from tocsin_backend.domain.events import Due
 from tocsin_backend.domain.policies import Target
 from tocsin_backend.domain.rosters import Layer, Roster
 from tocsin_backend.domain.windows import Draft
@@ -167,6 +169,24 @@ def test_a_clock_that_was_a_year_ahead_ends_no_watch_over_probes(town: Rig) -> N
         known = probe_rows.get(conn, ORG, "bau-1")
     assert known.last_ms == town.clock.now, "never proven in the time to come"
     assert known.by_ms == town.clock.now + known.every_ms + probes.GRACE_MS
+
+
+def test_a_row_on_which_we_stumble_again_and_again_is_told(town: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.policy(steps((30, [SCREEN, who("anne")])))
+    alert = lone(town).press()["alert"]
+    right = town.outbox.apply
+
+    def stumbles(conn: Any, of: Any, event: Any, now_ms: int) -> Any:
+        if of.id == alert and isinstance(event, Due):
+            raise RuntimeError("a bug")
+        return right(conn, of, event, now_ms)
+
+    monkeypatch.setattr(town.outbox, "apply", stumbles)
+    town.run(45_000)
+    town.engine.lateness.flush(town.database)
+    town.run()
+    assert town.engine.unexpected >= 3
+    assert town.sql("SELECT subject FROM alert WHERE category='technical'") == [(lateness.SUBJECT,)]
 
 
 def test_a_call_that_nobody_answers_is_told_upwards_whatever_maintenance_runs_there(town: Rig) -> None:
