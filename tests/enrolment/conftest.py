@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from tocsin_backend.cli import main
@@ -16,7 +17,7 @@ PROGRAM = "import sys; from tocsin_backend.cli import main; sys.exit(main())"
 
 
 class NewUser:
-    """Runs `tocsin` as a process in a folder of its own."""
+    """Runs `tocsin` in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,11 +30,31 @@ class NewUser:
         self.seen = ""  # everything that was said, to be searched for secrets
 
     def run(self, *words: str, stdin: str = "", status: int = 0, **settings: str) -> subprocess.CompletedProcess:
+        """The command in this process, with the environment, folder and streams of one of its own."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            mock.patch.dict(os.environ, self.environment | settings, clear=True),
+            mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                returned = main(words)
+            except SystemExit as wrong:  # how argparse ends
+                returned = int(wrong.code or 0)
+        return self._judged(subprocess.CompletedProcess(words, returned, out.getvalue(), err.getvalue()), status)
+
+    def process(self, *words: str, stdin: str = "", status: int = 0, **settings: str) -> subprocess.CompletedProcess:
+        """The same as a process: a second or more, for what is about processes."""
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, *words],
             cwd=self.folder, env=self.environment | settings, input=stdin, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return self._judged(done, status)
+
+    def _judged(self, done: subprocess.CompletedProcess, status: int) -> subprocess.CompletedProcess:
+        assert done.returncode == status, f"{done.args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         if status not in (0, 2):
             assert done.stdout or done.stderr
@@ -42,13 +63,6 @@ class NewUser:
 
     def json(self, *words: str, **more):
         return json.loads(self.run(*words, "--json", **more).stdout)
-
-    def quick(self, *words: str):
-        """The same in this process, for what is not about processes: the JSON document."""
-        said = io.StringIO()
-        with contextlib.chdir(self.folder), contextlib.redirect_stdout(said):
-            assert main((*words, "--json")) == 0
-        return json.loads(said.getvalue())
 
     def refusal(self, *words: str, status: int = 1, **more) -> str:
         """The one line of a refused command."""

@@ -1,6 +1,7 @@
 """The command, by subprocess, as a new user in an empty folder."""
 
 import io
+import json
 import re
 import sqlite3
 import stat
@@ -120,8 +121,8 @@ def test_the_first_hour(new_user, monkeypatch, capsys):
 
 
 def test_a_device_is_rekeyed_and_retired(user, here):
-    first = user.quick("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
-    second = user.quick("device", "rekey", "--org", "demo", "--id", "bau-1")
+    first = user.json("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
+    second = user.json("device", "rekey", "--org", "demo", "--id", "bau-1")
     assert (second["device"], second["kid"]) == ("bau-1", "k2")
     assert ("boot" in first, second["boot"]) == (False, 1000)
     assert second["key"] != first["key"]
@@ -129,12 +130,12 @@ def test_a_device_is_rekeyed_and_retired(user, here):
     users = user.folder / "tocsin-data" / "broker" / "users.conf"
     assert second["broker"]["password"] in users.read_text()
     assert first["broker"]["password"] not in users.read_text()
-    user.quick("device", "retire", "--org", "demo", "--id", "bau-1")
+    user.json("device", "retire", "--org", "demo", "--id", "bau-1")
     assert "demo/bau-1" not in users.read_text()
     assert "was retired" in here.refusal("device", "rekey", "--org", "demo", "--id", "bau-1")
     again = ("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
     assert "never given twice" in here.refusal(*again)
-    assert user.quick("device", "list")[0]["retired_ms"] > 0
+    assert user.json("device", "list")[0]["retired_ms"] > 0
 
 
 def test_a_broker_that_cannot_be_told_is_said_and_nothing_is_half_done(user, here, monkeypatch):
@@ -146,7 +147,7 @@ def test_a_broker_that_cannot_be_told_is_said_and_nothing_is_half_done(user, her
     monkeypatch.setenv("TOCSIN_BROKER_PID_FILE", "pid")
     assert "was not told to read its users again" in here.refusal("device", "rekey", "--org", "demo", "--id", "bau-1")
     (user.folder / "pid").write_text(str(2**22 - 1))  # a broker that is not running any more reads them when it starts
-    credentials = user.quick("device", "rekey", "--org", "demo", "--id", "bau-1")
+    credentials = user.json("device", "rekey", "--org", "demo", "--id", "bau-1")
     assert credentials["kid"] == "k3"
     users = (user.folder / "tocsin-data" / "broker" / "users.conf").read_text()
     assert credentials["broker"]["password"] in users
@@ -156,7 +157,7 @@ def test_commands_at_once_lose_no_device(user):
     names = [f"bau-{n}" for n in range(6)]
     base = ("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id")
     with ThreadPoolExecutor(len(names)) as pool:
-        found = list(pool.map(lambda name: user.json(*base, name), names))
+        found = list(pool.map(lambda name: json.loads(user.process(*base, name, "--json").stdout), names))
     users = (user.folder / "tocsin-data" / "broker" / "users.conf").read_text()
     assert [each["device"] for each in found if each["broker"]["password"] not in users] == []
 

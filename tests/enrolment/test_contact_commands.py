@@ -6,12 +6,12 @@ import pytest
 @pytest.fixture
 def desk(user):
     words = ("user", "add", "--org", "demo", "--login", "anne", "--name", "Anne", "--role", "supervisor", "--generate")
-    user.quick(*words)
+    user.json(*words)
     return user
 
 
 def contact(desk, *words):
-    return desk.quick("contact", words[0], "--org", "demo", *words[1:])
+    return desk.json("contact", words[0], "--org", "demo", *words[1:])
 
 
 def test_a_person_s_ways_from_the_first_to_the_proof(desk):
@@ -58,8 +58,8 @@ def test_a_provider_s_url_is_checked_at_the_start_and_never_printed(desk):
 def test_an_organisation_s_route_names_a_gateway_that_exists(desk):
     route = ("org", "sms-route", "--org", "demo", "--route")
     assert "no gateway 'gw-1'" in desk.refusal(*route, "gateway:gw-1")
-    desk.quick("gateway", "add", "--org", "demo", "--id", "gw-1")
-    assert desk.quick(*route, "gateway:gw-1")["sms_route"] == "gateway:gw-1"
-    assert desk.quick(*route, "provider")["sms_route"] == "provider"
+    desk.json("gateway", "add", "--org", "demo", "--id", "gw-1")
+    assert desk.json(*route, "gateway:gw-1")["sms_route"] == "gateway:gw-1"
+    assert desk.json(*route, "provider")["sms_route"] == "provider"
     assert "is refused" in desk.refusal(*route, "pigeon")
     assert "no organisation" in desk.refusal("org", "sms-route", "--org", "x", "--route", "provider")

@@ -62,13 +62,13 @@ DEVICE = ("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_
 
 
 def test_enrolment_beside_a_running_server(user):
-    gateway = user.quick("gateway", "add", "--org", "demo", "--id", "gw-1")
+    gateway = user.json("gateway", "add", "--org", "demo", "--id", "gw-1")
     with running(user, "serve", "--json", TOCSIN_PORT="0") as server:
         ready = json.loads(server.stdout.readline())
         assert ready["pid"] == server.pid
-        credentials = user.quick(*DEVICE, "bau-1")
+        credentials = user.json(*DEVICE, "bau-1")
         alice = ("--login", "alice", "--name", "Alice", "--role", "supervisor")
-        password = user.quick("user", "add", "--org", "demo", *alice, "--generate")["password"]
+        password = user.json("user", "add", "--org", "demo", *alice, "--generate")["password"]
         with httpx.Client(base_url=ready["ready"], timeout=20) as client:
             headers = {"Authorization": f"Bearer {gateway['token']}"}
 
@@ -80,15 +80,15 @@ def test_enrolment_beside_a_running_server(user):
             assert forward(envelope(*press(credentials)))["r"] == "stored"
             login = client.post("/api/v1/login", json={"login": "alice", "password": password})
             client.post("/api/v1/login", json={"login": "alice", "password": "not-the-passw0rd"})
-            assert [row["device"] for row in user.quick("alerts")] == ["bau-1"]
+            assert [row["device"] for row in user.json("alerts")] == ["bau-1"]
 
             # a key that was revoked beside the server is refused within S6's 60 s
-            user.quick("device", "rekey", "--org", "demo", "--id", "bau-1")
+            user.json("device", "rekey", "--org", "demo", "--id", "bau-1")
             until(lambda: forward(envelope(*press(credentials, 2)))["reason"] == "unknown-key", 60)
 
             # a second server on the same address says so in one line
             port = ready["ready"].rsplit(":", 1)[1]
-            said = user.run("serve", status=3, TOCSIN_PORT=port).stderr.splitlines()[-1]
+            said = user.process("serve", status=3, TOCSIN_PORT=port).stderr.splitlines()[-1]
             assert said.startswith(f"tocsin: 127.0.0.1:{port} cannot be listened on")
 
             # open streams do not hold up the end
@@ -111,7 +111,7 @@ def test_enrolment_beside_a_running_server(user):
         login.json()["token"], login.json()["csrf"], (user.folder / "tocsin-data" / "secret").read_text().strip(),
     ):  # fmt: skip
         assert secret not in log
-    assert user.quick("verify") == {"alerts": 1, "flaws": []}
+    assert user.json("verify") == {"alerts": 1, "flaws": []}
 
 
 def device_client(credentials):

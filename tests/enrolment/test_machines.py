@@ -6,14 +6,14 @@ KEY = "00112233445566778899aabbccddeeff"
 
 
 def test_an_alarm_group_is_made_changed_listed_and_removed(user):
-    user.quick("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "sirene-1")
+    user.json("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "sirene-1")
     words = ("alarm-group", "add", "--org", "demo", "--id", "cour", "--site", "emperi")
-    user.quick(*words, "--output", "sirene-1/hall")
-    user.quick(*words, "--title", "Cour", "--output", "sirene-1/cour", "--output", "sirene-1/hall")
-    (group,) = user.quick("alarm-group", "list", "--org", "demo")
+    user.json(*words, "--output", "sirene-1/hall")
+    user.json(*words, "--title", "Cour", "--output", "sirene-1/cour", "--output", "sirene-1/hall")
+    (group,) = user.json("alarm-group", "list", "--org", "demo")
     assert (group["title"], group["outputs"]) == ("Cour", [["sirene-1", "cour"], ["sirene-1", "hall"]])
-    user.quick("alarm-group", "remove", "--org", "demo", "--id", "cour")
-    assert user.quick("alarm-group", "list") == []
+    user.json("alarm-group", "remove", "--org", "demo", "--id", "cour")
+    assert user.json("alarm-group", "list") == []
     assert "no alarm group" in user.refusal("alarm-group", "remove", "--org", "demo", "--id", "cour")
 
 
@@ -35,16 +35,16 @@ def test_a_centres_key_is_made_shown_once_and_never_again(user):
     assert len(made) == 32
     said = user.run("centre", "list").stdout + json.dumps(user.json("centre", "list", "--org", "demo"))
     assert made not in said
-    (centre,) = user.quick("centre", "list")
+    (centre,) = user.json("centre", "list")
     assert (centre["account"], centre["encrypted"], centre["paths"]) == ("12AB", True, ["arc.test:9999"])
     file = user.folder / "key"
     file.write_text(KEY + "\n")
-    assert user.quick(*words, "--path", "[::1]:9998", "--key-file", str(file))["key"] is None
-    assert user.quick(*words, "--plain")["key"] is None
-    assert user.quick("centre", "list")[0]["encrypted"] is False
+    assert user.json(*words, "--path", "[::1]:9998", "--key-file", str(file))["key"] is None
+    assert user.json(*words, "--plain")["key"] is None
+    assert user.json("centre", "list")[0]["encrypted"] is False
     assert KEY not in user.seen
-    user.quick("centre", "remove", "--org", "demo", "--id", "alpha")
-    assert user.quick("centre", "list") == []
+    user.json("centre", "remove", "--org", "demo", "--id", "alpha")
+    assert user.json("centre", "list") == []
 
 
 def test_a_wrong_centre_is_refused_with_every_fault_and_never_repeats_the_key(user):
@@ -62,7 +62,7 @@ def test_a_wrong_centre_is_refused_with_every_fault_and_never_repeats_the_key(us
 
 
 def test_a_line_that_nobody_answers_fails_the_test(user):
-    user.quick("centre", "add", "--org", "demo", "--id", "alpha", "--account", "1234", "--path", "127.0.0.1:9")
+    user.json("centre", "add", "--org", "demo", "--id", "alpha", "--account", "1234", "--path", "127.0.0.1:9")
     done = user.run("centre", "test", "--org", "demo", "--id", "alpha", status=1)
     assert "TOCSIN_CENTRE_PRIVATE_NETWORKS" in done.stdout
     more = {"TOCSIN_CENTRE_PRIVATE_NETWORKS": "127.0.0.0/8"}
@@ -72,6 +72,6 @@ def test_a_line_that_nobody_answers_fails_the_test(user):
 
 
 def test_the_numbers_a_centre_enters(user):
-    user.quick("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
-    (zone,) = user.quick("centre", "zones", "--org", "demo")
+    user.json("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "bau-1")
+    (zone,) = user.json("centre", "zones", "--org", "demo")
     assert (zone["group"], zone["zone"], zone["device"]) == (1, 1, "bau-1")

@@ -28,13 +28,13 @@ targets = [{ channel = "console" }, { roster = "astreinte", during = "nuit" }]
 def town(user, capsys, monkeypatch):
     """Two people with e-mail, a calendar, a roster and a policy; a post without a broker."""
     for login in ("a.martin", "b.durand"):
-        user.quick("user", "add", "--org", "demo", "--login", login, "--name", login, "--role", "supervisor", "--email",
+        user.json("user", "add", "--org", "demo", "--login", login, "--name", login, "--role", "supervisor", "--email",
                    f"{login}@example.org")  # fmt: skip
     for name, text in (("nuit", CALENDAR), ("astreinte", ROSTER), ("plan", POLICY)):
         (user.folder / f"{name}.toml").write_text(text)
-    assert user.quick("calendar", "import", "nuit.toml", "--org", "demo")["version"] == 1
-    assert user.quick("roster", "import", "astreinte.toml", "--org", "demo")["version"] == 1
-    assert user.quick("policy", "import", "plan.toml", "--org", "demo")["version"] == 1
+    assert user.json("calendar", "import", "nuit.toml", "--org", "demo")["version"] == 1
+    assert user.json("roster", "import", "astreinte.toml", "--org", "demo")["version"] == 1
+    assert user.json("policy", "import", "plan.toml", "--org", "demo")["version"] == 1
     monkeypatch.chdir(user.folder)
     capsys.readouterr()
     return user
