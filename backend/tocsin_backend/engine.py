@@ -19,7 +19,7 @@ import heapq
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -245,25 +245,38 @@ class Engine:
         if not others:
             probes.resume(conn, now_ms, now_ms + RESUME_MS)
         if stopped_ms is not None and not others:
-            self._excuse(conn, stopped_ms, now_ms)
+            self._excuse(conn, devices.all_expected(conn), stopped_ms, now_ms)
 
-    def _excuse(self, conn: Connection, stopped_ms: int, now_ms: int) -> None:
+    def _excuse(self, conn: Connection, silent: Iterable[Tracked], stopped_ms: int, now_ms: int) -> None:
         """Nobody could be heard since then, by our own fault: whoever was not heard after it has that time more."""
         devices.save_presences(
             conn,
             [
                 (each.org, each.device, liveness.resumed(each.presence, stopped_ms, now_ms, each.reporting_ms))
-                for each in devices.all_expected(conn)
+                for each in silent
                 if (each.presence.last_seen_ms or 0) <= stopped_ms
             ],
         )
 
-    def _after_outage(self, conn: Connection) -> None:
-        """The database is back, or we are. It is no fault of posts that their beats could not be stored meanwhile."""
-        if self._away_ms is not None:
+    def _after_outage(self, stopped_ms: int) -> None:
+        """The database is back, or we are. It is no fault of posts that their beats could not be stored meanwhile.
+
+        In parts, so that presses go in between; other processes store beats already. Raises Unavailable.
+        """
+        with self.database.read() as conn:
+            silent = [(each.org, each.device) for each in devices.all_expected(conn)]
+        for start in range(0, len(silent), TURN_MAX):
+
+            def part(conn: Connection, some: list[tuple[str, str]] = silent[start : start + TURN_MAX]) -> None:
+                self._excuse(conn, devices.presences(conn, some).values(), stopped_ms, self.clock.now_ms())
+
+            self.database.write(part, Priority.ENGINE).result()
+
+        def later(conn: Connection) -> None:
             now_ms = self.clock.now_ms()
-            self._excuse(conn, self._away_ms, now_ms)
             probes.resume(conn, now_ms, now_ms + RESUME_MS)
+
+        self.database.write(later, Priority.ENGINE).result()
 
     def _run(self) -> None:
         while True:
@@ -360,7 +373,7 @@ class Engine:
         """Serve everything that is due now; the next instant to look at, None if there is none. Raises Unavailable."""
         try:
             if self._away_ms is not None:
-                self.database.write(self._after_outage, Priority.ENGINE).result()
+                self._after_outage(self._away_ms)
                 self._away_ms = None
             return self._turn()
         except Unavailable:
