@@ -37,8 +37,8 @@ WITHDRAWN = "withdrawn"
 class Standing:
     """A notice and what its link is worth now; `told` is None when it is nobody's or too old to be shown.
 
-    `state`: unknown, expired, withdrawn (its contact method is used no more), open, taken (by somebody else, or too late
-    to be first), won, stale, late, forbidden.
+    `state`: unknown, expired, withdrawn (its contact method is used no more), open, taken (by somebody else, or
+    too late to be first), won, stale, late, forbidden.
     `may_report`: whether progress can be said through it.
     """
 
