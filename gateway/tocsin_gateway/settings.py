@@ -2,7 +2,7 @@
 
 Each field of `Settings` is one row: its name, default, kind and help. `tocsin-gateway --settings` prints the table, the
 README holds it, and a test compares the two. Secrets are no settings: they stand in the credentials file that
-`tocsin gateway add ORG ID --json` printed, mode 0600.
+`tocsin gateway add --json` printed, mode 0600.
 """
 
 import dataclasses
@@ -79,7 +79,7 @@ class Settings:
     """What one gateway process was told. Build it with `read_settings`."""
 
     credentials: Path = field(
-        metadata=row("gateway.json", _path, "File that `tocsin gateway add ORG ID --json` printed; mode 0600.")
+        metadata=row("gateway.json", _path, "File that `tocsin gateway add --json` printed; mode 0600.")
     )
     data: Path = field(metadata=row("gateway-data", _path, "Folder of the spool; on a disk that survives a power cut."))
     backend_url: str = field(
@@ -154,7 +154,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def read_credentials(settings: Settings) -> Credentials:
     """Who we are, from the credentials file and what overrides it. Raises SettingsError, never repeating a secret."""
     path = settings.credentials
-    cure = "write there what `tocsin gateway add ORG ID --json` prints, mode 0600"
+    cure = "write there what `tocsin gateway add --json` prints, mode 0600"
     try:
         mode = path.stat().st_mode
         document = json.loads(path.read_text())

@@ -139,6 +139,9 @@ def test_the_report_says_who_what_and_which_not(town: Rig, post: Post) -> None:
     outputs = {(row["device"], row["output"]) for row in report["unconfirmed"]}
     assert ("bau-mute", "lamp:stored") in outputs
     assert ("bau-1", "lamp:stored") not in outputs
+    assert not [row for row in outputs if row[1] == "lamp:closed"], (
+        "the end itself closed them: it may still be confirmed"
+    )
     assert ("bau-1", f"webhook person:{town.persons['anne']}") in outputs
     assert [row["device"] for row in report["never_pressed"]] == ["bau-never"]
     text = "\n".join(line for _, line in drill_report.lines(report, {town.persons["bob"]: "Bob"}, "fr"))
@@ -209,7 +212,10 @@ def test_the_command_line_ends_one_and_the_engine_does_the_rest(town: Rig, post:
     alert = post.press()["alert"]
     town.run(5_000)
     town.database.write(lambda conn: rows.end_soon(conn, window, town.clock.now)).result()
-    town.run()
+    assert town.sql("SELECT next_ms - ends_ms FROM site_window") == [(5_000,)], (
+        "by its next beat the engine knows of it"
+    )
+    town.run(5_000)
     assert town.alert(alert).reason == "drill"
     assert read_report(town, window)["presses"] == 1
 

@@ -89,4 +89,4 @@ def test_its_state_and_its_first_look() -> None:
     assert windows.state_of(STORED, NOW + 30 * MIN) == "over"
     assert windows.state_of(replace(STORED, ended_ms=NOW + 1), NOW + 2) == "over"
     assert windows.first_look_ms(GOOD, NOW) == GOOD.starts_ms
-    assert windows.first_look_ms(GOOD, GOOD.starts_ms + 5) == GOOD.starts_ms + 5
+    assert windows.first_look_ms(GOOD, GOOD.starts_ms + 5) == GOOD.ends_ms

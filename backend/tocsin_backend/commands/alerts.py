@@ -33,12 +33,14 @@ def list_alerts(args: argparse.Namespace, settings: Settings) -> int:
     rows = [
         {
             "id": row.id, "org": row.org, "site": row.site, "device": row.device, "mode": row.mode,
-            "category": row.category, "status": row.status, "presses": row.presses, "raised_ms": row.raised_ms,
-            "raised": _clock(row.raised_ms), "answered_by": row.owner, "reason": row.reason,
+            "category": row.category, "subject": row.subject, "status": row.status, "presses": row.presses,
+            "raised_ms": row.raised_ms, "raised": _clock(row.raised_ms), "answered_by": row.owner, "reason": row.reason,
         }
         for row in sorted(found, key=lambda row: (-row.raised_ms, row.id))
     ]  # fmt: skip
-    names = ("raised", "org", "device", "category", "mode", "status", "presses", "answered_by", "reason", "id")
+    names = (
+        "raised", "org", "device", "category", "subject", "mode", "status", "presses", "answered_by", "reason", "id",
+    )  # fmt: skip
     say(args, rows, columns(rows, names, "no alert" if args.all else "no open alert"))
     return OK
 

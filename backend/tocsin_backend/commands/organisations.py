@@ -18,7 +18,8 @@ def org_add(args: argparse.Namespace, settings: Settings) -> int:
 def org_list(args: argparse.Namespace, settings: Settings) -> int:
     with opened(settings) as database, database.read() as conn:
         rows = enrolment_store.organisations(conn)
-    say(args, rows, columns(rows, ("id", "name", "language"), "no organisation yet: `tocsin org add`"))
+    names = ("id", "name", "language", "timezone", "parent", "sms_route")
+    say(args, rows, columns(rows, names, "no organisation yet: `tocsin org add`"))
     return OK
 
 

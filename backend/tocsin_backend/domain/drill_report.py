@@ -71,7 +71,7 @@ def write(
             "n": len(spans), "of": len(alerts), "median_ms": median_low(spans) if spans else None,
             "worst_ms": max(spans) if spans else None,
         },
-        "unconfirmed": _unconfirmed(alerts, dispatches, ledgers),
+        "unconfirmed": _unconfirmed(alerts, [each for each in dispatches if each["created_ms"] < ended_ms], ledgers),
         "never_pressed": [dict(post) for post in posts if post["device"] not in pressed],
     }  # fmt: skip
 

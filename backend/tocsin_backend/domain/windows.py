@@ -78,7 +78,9 @@ def faults(
     if draft.starts_ms > now_ms + AHEAD_MS:
         found.append(Fault("starts_ms", "is more than 400 days ahead"))
     elif draft.starts_ms < now_ms + NOTICE_MS and draft.kind == DRILL and not forced:
-        found.append(Fault("starts_ms", "a drill is announced at least 2 min ahead, unless it is forced"))
+        found.append(
+            Fault("starts_ms", 'a drill is announced at least 2 min ahead, unless it is forced (--force, "forced")')
+        )
     found += [
         Fault("starts_ms", f"overlaps {each.kind} {each.id} ({each.title})")
         for each in others
@@ -93,8 +95,8 @@ def _meet(draft: Draft, other: Window) -> bool:
 
 
 def first_look_ms(draft: Draft, now_ms: int) -> int:
-    """When the engine looks at a new window: its beginning, or at once if it has begun."""
-    return max(draft.starts_ms, now_ms)
+    """When the engine looks at a new window: its beginning; its end if it has begun, as nothing is left to begin."""
+    return draft.starts_ms if now_ms < draft.starts_ms else draft.ends_ms
 
 
 def covers(window: Window, site: str, contact_ms: int, now_ms: int) -> bool:

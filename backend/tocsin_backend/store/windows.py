@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, func, insert, literal_column, or_,
 
 from ..domain import windows
 from ..domain.windows import Draft, Window
-from . import tables
+from . import engines, tables
 from .dialect import Prepared, locked
 
 _window = tables.Window.__table__  # type: ignore[attr-defined]
@@ -118,8 +118,11 @@ def end(conn: Connection, window_id: int, ended_ms: int, report: str) -> None:
 
 
 def end_soon(conn: Connection, window: Window, now_ms: int) -> None:
-    """It ends now, by the engine's next look; what has not begun is called off. No press belongs to it from here on."""
-    begun = {"ends_ms": now_ms, "next_ms": now_ms}
+    """It ends now; what has not begun is called off. No press belongs to it from here on.
+
+    From another process: the engine sees it at its next beat, and is not late for what it could not know.
+    """
+    begun = {"ends_ms": now_ms, "next_ms": now_ms + engines.BEAT_MS}
     values = begun if window.starts_ms < now_ms else {"ended_ms": now_ms, "next_ms": None}
     conn.execute(update(_window).where(_window.c.id == window.id, _window.c.ended_ms.is_(None)).values(values))
 
