@@ -579,6 +579,8 @@ class Engine:
     def all_clear(self, org: str, alert_id: str, person_id: int, group: str = "") -> str:
         """A person switches off what the alert switched on, of this alarm group or of all: "all-clear", or "ignored".
 
+        "held": another open alert has all of it on as well, and it stays on until that one's all-clear.
+
         Raises NotFound, Forbidden, Unavailable.
         """
         return self._act(org, alert_id, person_id, "close", AllClear(person_id, group))

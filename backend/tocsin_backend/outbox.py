@@ -16,11 +16,11 @@ from .channels import Outgoing
 from .domain import alerts, bundles, contacts, dispatches, escalation, notices, policies
 from .domain.alerts import Alert
 from .domain.dispatches import Dispatch
-from .domain.escalation import Changes, Cleared, Press, Remark, Reported, Rows, Sent, Take, Trouble
+from .domain.escalation import AllClear, Changes, Cleared, Press, Remark, Reported, Rows, Sent, Take, Trouble
 from .domain.people import Directory
 from .domain.replies import Replies
+from .store import alarms, devices, downlink, links, people, signals, timeline, windows
 from .store import alerts as alert_rows
-from .store import devices, downlink, links, people, signals, timeline, windows
 from .store import dispatches as dispatch_rows
 from .store.database import notes
 
@@ -41,6 +41,8 @@ class Outbox:
 
     def apply(self, conn: Connection, alert: Alert, event: escalation.Event, now_ms: int) -> Changes:
         """Apply an event to a stored alert, with every row it may need."""
+        if isinstance(event, AllClear):
+            event = replace(event, held=alarms.on_elsewhere(conn, alert.org, alert.id))
         return self.decide(conn, self._rows(conn, alert, event, now_ms), event, now_ms)
 
     def raise_or_count(

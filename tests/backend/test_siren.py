@@ -275,6 +275,36 @@ def test_answering_and_closing_move_nothing_and_an_all_clear_moves_exactly_what_
     assert len(entries) == 1
 
 
+def test_an_all_clear_does_not_silence_what_another_open_alert_has_on(house):
+    first = house.press()
+    house.deliver()
+    other = house.rig.post("bau-2", policy="plan")
+    second = other.press()["alert"]
+    house.rig.run()
+    house.deliver()
+    assert house.rig.engine.all_clear(ORG, first, house.martin) == "held"
+    house.rig.run(120_000)
+    house.deliver()
+    assert {house.one.state["cour"], house.two.state["cour"]} == {"on"}
+    assert house.rig.engine.all_clear(ORG, second, house.martin) == "all-clear"
+    house.rig.run()
+    house.deliver()
+    assert {house.one.state["cour"], house.two.state["cour"]} == {"off"}
+
+
+def test_an_alert_that_was_closed_holds_no_output(house):
+    first = house.press()
+    house.deliver()
+    house.rig.engine.close(ORG, first, house.martin, "real")
+    second = house.rig.post("bau-2", policy="plan").press()["alert"]
+    house.rig.run()
+    house.deliver()
+    assert house.rig.engine.all_clear(ORG, second, house.martin) == "all-clear"
+    house.rig.run()
+    house.deliver()
+    assert {house.one.state["cour"], house.two.state["cour"]} == {"off"}
+
+
 def test_an_all_clear_overtakes_the_order_that_was_not_confirmed_yet(house):
     alert_id = house.press()
     old = commands_down(house.rig)

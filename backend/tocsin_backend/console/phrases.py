@@ -322,6 +322,10 @@ def _severity(language: Language, data: Data, _: NameOf) -> str:
 
 
 def _all_clear(language: Language, data: Data, name: NameOf) -> str:
+    if data.get("held"):
+        return language.say(
+            "%(name)s gave the all-clear; another open alert keeps outputs on", name=name(data["person"])
+        )
     return language.say("%(name)s gave the all-clear: the alarm outputs are switched off", name=name(data["person"]))
 
 

@@ -4,6 +4,8 @@ A target reads "alarm:<group>/<device>/<output>/on". `method_id` counts the orde
 each has its own id. An answer or a close changes nothing of them.
 """
 
+from collections.abc import Iterable
+
 from . import alerts, dispatches
 from .dispatches import Dispatch
 from .events import AllClear
@@ -32,7 +34,10 @@ def switch_on(turn: Turn, group: str) -> list[list[object]]:
 
 
 def all_clear(turn: Turn, event: AllClear) -> None:
-    """Switch off every output that this alert ordered on, and withdraw what still asks for on."""
+    """Switch off every output that this alert ordered on, and withdraw what still asks for on.
+
+    One that another open alert has on as well stays on: its order to be off is written down and not sent.
+    """
     names = {
         each.target.rpartition("/")[0]
         for each in turn.current()
@@ -40,14 +45,34 @@ def all_clear(turn: Turn, event: AllClear) -> None:
     }
     if not names:
         return
+    held = sorted(each for each in names if _output(each) in event.held)
     for name in sorted(names):
         orders = _orders(turn, name)
         for each in orders:
             if each.status in dispatches.OPEN:
                 turn.put(dispatches.cancel(each, "all-clear"))
-        _order(turn, name, OFF, len(orders))
-    turn.note("all-clear", person=event.person_id, group=event.group, outputs=sorted(names))
-    turn.outcome = "all-clear"
+        _order(turn, name, OFF, len(orders), why_not="held" if name in held else "")
+    more = {"held": held} if held else {}
+    turn.note("all-clear", person=event.person_id, group=event.group, outputs=sorted(names - set(held)), **more)
+    turn.outcome = "held" if len(held) == len(names) else "all-clear"
+
+
+def on_now(orders: Iterable[tuple[str, str, int, str]]) -> frozenset[tuple[str, str]]:
+    """(device, output) that these orders leave on; each is (alert, target, number, status)."""
+    newest: dict[tuple[str, str], tuple[int, str, str]] = {}
+    for alert_id, target, number, status in orders:
+        name, _, word = target.rpartition("/")
+        newest[alert_id, name] = max(newest.get((alert_id, name), (-1, "", "")), (number, word, status))
+    gone = (dispatches.CANCELLED, dispatches.FAILED)
+    return frozenset(
+        _output(name) for (_, name), (_, word, status) in newest.items() if word == ON and status not in gone
+    )
+
+
+def _output(name: str) -> tuple[str, str]:
+    """(device, output) of "alarm:<group>/<device>/<output>"."""
+    _, device, output = name.split("/")
+    return device, output
 
 
 def _orders(turn: Turn, name: str) -> list[Dispatch]:
@@ -58,16 +83,15 @@ def _orders(turn: Turn, name: str) -> list[Dispatch]:
     return sorted(mine, key=lambda each: each.method_id)
 
 
-def _order(turn: Turn, name: str, word: str, number: int) -> None:
-    turn.put(
-        dispatches.new(
-            turn.now.id,
-            turn.place,
-            dispatches.ACTUATE,
-            f"{name}/{word}",
-            CHANNEL,
-            dispatches.FIRST_CLASS,
-            turn.now_ms,
-            method_id=number,
-        )
+def _order(turn: Turn, name: str, word: str, number: int, why_not: str = "") -> None:
+    made = dispatches.new(
+        turn.now.id,
+        turn.place,
+        dispatches.ACTUATE,
+        f"{name}/{word}",
+        CHANNEL,
+        dispatches.FIRST_CLASS,
+        turn.now_ms,
+        method_id=number,
     )
+    turn.put(dispatches.cancel(made, why_not) if why_not else made)

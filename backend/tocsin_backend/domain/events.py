@@ -79,10 +79,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class AllClear:
-    """A person switches off the alarm outputs that this alert switched on: of this group, or of all for ""."""
+    """A person switches off the alarm outputs that this alert switched on: of this group, or of all for "".
+
+    `held`: (device, output) that other open alerts have on as well: those stay on until their own all-clear.
+    """
 
     person_id: int
     group: str = ""
+    held: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Changes:
     """What an event changes. `alert` None: nothing of the alert's row; then nothing else either.
 
     `outcome` is said to whoever caused the event: raised, counted, reopened, won, taken, stale, late, closed,
-    second-needed, escalated, recorded, cleared, all-clear, ignored. `answers` are new ones, and those that changed.
+    second-needed, escalated, recorded, cleared, all-clear, held, ignored. `answers`: new ones, and those that changed.
     """
 
     alert: Alert | None = None

@@ -6,12 +6,15 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from ..domain import alarm_orders, alerts, dispatches
 from . import tables
 from .dialect import Prepared, locked, locks
 
 _group = tables.AlarmGroup.__table__  # type: ignore[attr-defined]
 _device = tables.Device.__table__  # type: ignore[attr-defined]
 _site = tables.Site.__table__  # type: ignore[attr-defined]
+_alert = tables.Alert.__table__  # type: ignore[attr-defined]
+_dispatch = tables.Dispatch.__table__  # type: ignore[attr-defined]
 _this = (_device.c.org == bindparam("of_org"), _device.c.id == bindparam("of_device"))
 _session = select(_device.c.nonce, _device.c.command_c, _device.c.gateway, _device.c.retired_ms).where(*_this)
 _set_nonce = Prepared(update(_device).where(*_this).values(nonce=bindparam("new_nonce")))
@@ -53,6 +56,17 @@ def outputs(conn: Connection, org: str, group: str) -> Outputs | None:
     """The outputs of a group; None when there is none of this name."""
     text = conn.execute(select(_group.c.outputs).where(_group.c.org == org, _group.c.id == group)).scalar_one_or_none()
     return None if text is None else tuple((device, output) for device, output in json.loads(text))
+
+
+def on_elsewhere(conn: Connection, org: str, alert_id: str) -> frozenset[tuple[str, str]]:
+    """(device, output) that other open alerts of the organisation have on."""
+    query = (
+        select(_dispatch.c.alert_id, _dispatch.c.target, _dispatch.c.method_id, _dispatch.c.status)
+        .join(_alert, _alert.c.id == _dispatch.c.alert_id)
+        .where(_alert.c.org == org, _alert.c.id != alert_id, _alert.c.status != alerts.CLOSED)
+        .where(_dispatch.c.kind == dispatches.ACTUATE)
+    )
+    return alarm_orders.on_now([(row[0], row[1], row[2], row[3]) for row in conn.execute(query)])
 
 
 def groups(conn: Connection, org: str | None = None) -> list[dict[str, Any]]:
