@@ -303,13 +303,14 @@ class Plans:
 
         def job(conn: Connection) -> None:
             need_organisation(conn, org)
+            # Before anything else: whether an organisation of that name exists is not for strangers to learn.
+            if invited_only and parent and all(d.host != parent for d in desk_rows.invited(conn, org).values()):
+                raise Forbidden(f"{parent[:40]!r} has invited this organisation to none of its desks")
             above = parent
             while above is not None:
                 if above == org:
                     raise Invalid("an organisation cannot stand above itself")
                 above = need_organisation(conn, above)["parent"]
-            if invited_only and parent and all(d.host != parent for d in desk_rows.invited(conn, org).values()):
-                raise Forbidden(f"{parent[:40]!r} has invited this organisation to none of its desks")
             plan_rows.set_organisation(conn, org, parent=parent)
 
         self._write(job)

@@ -26,7 +26,7 @@ class GroupBody(BaseModel):
     """Every output is of a device in service at the site."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    site: str = Field(examples=["lycee-1"])
+    site: str = Field(examples=["emperi"])
     title: str = Field(examples=["Sirènes de la cour"])
     outputs: list[OutputShape]
 
@@ -48,14 +48,18 @@ class AllClearShape(BaseModel):
     outcome: str = Field(examples=["all-clear"])
 
 
+class GroupsShape(BaseModel):
+    groups: list[GroupShape]
+
+
 @router.get("/alarm-groups")
-def groups(who: SeesPlans, parts: Parts) -> dict[str, list[GroupShape]]:
+def groups(who: SeesPlans, parts: Parts) -> GroupsShape:
     """The organisation's alarm groups."""
     found = []
     for row in parts.machines.groups(who.person.org):
         outputs = [OutputShape(device=device, output=output) for device, output in row["outputs"]]
         found.append(GroupShape(id=row["id"], site=row["site"], title=row["title"], outputs=outputs))
-    return {"groups": found}
+    return GroupsShape(groups=found)
 
 
 @router.put("/alarm-groups/{group}")

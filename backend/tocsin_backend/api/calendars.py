@@ -14,6 +14,7 @@ from tocsin_backend.api.documents import (
     SeesPlans,
     VerdictShape,
     WritesPlans,
+    example,
     verdict,
 )
 from tocsin_backend.api.errors import ApiError
@@ -24,6 +25,7 @@ from tocsin_backend.outlook import instant
 from tocsin_backend.store import calendars as store
 from tocsin_backend.store import people
 
+EXAMPLE = example('id = "jour"\ntitle = "Jour"\n[[rule]]\ndays = ["mon", "tue"]\nhours = ["08:00-18:00"]\n')
 router = APIRouter(route_class=StrictRoute, tags=["calendars"])
 DAY_MS = 86_400_000
 Days = Annotated[int, Query(ge=1, le=366)]
@@ -48,11 +50,15 @@ def _shape(row: dict[str, Any]) -> CalendarShape:
     return CalendarShape(**members, known_until=None if until is None else str(until))
 
 
+class CalendarsShape(BaseModel):
+    calendars: list[CalendarShape]
+
+
 @router.get("/calendars")
-def list_calendars(who: SeesPlans, parts: Parts) -> dict[str, list[CalendarShape]]:
+def list_calendars(who: SeesPlans, parts: Parts) -> CalendarsShape:
     """The organisation's calendars."""
     with parts.database.read() as conn:
-        return {"calendars": [_shape(row) for row in store.listing(conn, who.person.org)]}
+        return CalendarsShape(calendars=[_shape(row) for row in store.listing(conn, who.person.org)])
 
 
 @router.get("/calendars/{calendar}")
@@ -91,14 +97,14 @@ def spans(calendar: str, who: SeesPlans, parts: Parts, at: At = "", site: str = 
     return SpansShape(holds=calendars.contains(read, at_ms, zone), zone=zone, spans=shapes)
 
 
-@router.post("/calendars/validate")
+@router.post("/calendars/validate", openapi_extra=EXAMPLE)
 def validate_calendar(body: DocumentBody, who: SeesPlans, parts: Parts) -> VerdictShape:
     """Lists everything that is wrong with a calendar; changes nothing."""
     person = who.person
     return verdict(lambda: parts.plans.import_calendar(person.org, body.source, person.login, check_only=True))
 
 
-@router.post("/calendars/import")
+@router.post("/calendars/import", openapi_extra=EXAMPLE)
 def import_calendar(body: DocumentBody, who: WritesPlans, parts: Parts) -> SavedShape:
     """Saves a calendar; it counts at once, in open alerts too."""
     return SavedShape(**parts.plans.import_calendar(who.person.org, body.source, who.person.login))

@@ -66,17 +66,25 @@ class ZoneShape(BaseModel):
     name: str = Field(examples=["Grille nord"])
 
 
+class CentresShape(BaseModel):
+    centres: list[CentreShape]
+
+
 @router.get("/centres")
-def centres(who: SeesPlans, parts: Parts) -> dict[str, list[CentreShape]]:
+def centres(who: SeesPlans, parts: Parts) -> CentresShape:
     """The organisation's monitoring centres, without their keys."""
     rows = parts.machines.centres(who.person.org)
-    return {"centres": [CentreShape(**{name: row[name] for name in CentreShape.model_fields}) for row in rows]}
+    return CentresShape(centres=[CentreShape(**{name: row[name] for name in CentreShape.model_fields}) for row in rows])
+
+
+class ZonesShape(BaseModel):
+    zones: list[ZoneShape]
 
 
 @router.get("/centres/zones")
-def zones(who: SeesPlans, parts: Parts) -> dict[str, list[ZoneShape]]:
+def zones(who: SeesPlans, parts: Parts) -> ZonesShape:
     """Under which numbers a monitoring centre knows the organisation's sites and posts."""
-    return {"zones": [ZoneShape(**row) for row in parts.machines.zones(who.person.org)]}  # type: ignore[arg-type]
+    return ZonesShape(zones=[ZoneShape(**row) for row in parts.machines.zones(who.person.org)])  # type: ignore[arg-type]
 
 
 @router.put("/centres/{centre}")
@@ -96,10 +104,12 @@ def remove_centre(centre: str, who: WritesPlans, parts: Parts) -> DoneShape:
     return DoneShape()
 
 
+class PathsShape(BaseModel):
+    paths: list[PathShape]
+
+
 @router.post("/centres/{centre}/test")
-def line_test(
-    centre: str, who: WritesPlans, parts: Parts, event: Annotated[bool, Query()] = False
-) -> dict[str, list[PathShape]]:
+def line_test(centre: str, who: WritesPlans, parts: Parts, event: Annotated[bool, Query()] = False) -> PathsShape:
     """Tests the line by every path; with `event`, by a manual test (601) that the centre's people see."""
     rows = parts.machines.test_centre(who.person.org, centre, event=event)
-    return {"paths": [PathShape(**row) for row in rows]}
+    return PathsShape(paths=[PathShape(**row) for row in rows])

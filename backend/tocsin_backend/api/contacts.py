@@ -22,62 +22,66 @@ class MethodShape(BaseModel):
     `secret`, of a webhook, is given once, with the answer that made it.
     """
 
-    id: int
-    login: str
-    channel: str
-    address: str
-    external: bool
-    offset_s: int
-    position: int
-    verified_ms: int | None
-    proven_ms: int | None
-    disabled: bool
-    secret: str | None = None
+    id: int = Field(examples=[31])
+    login: str = Field(examples=["a.martin"])
+    channel: str = Field(examples=["sms"])
+    address: str = Field(examples=["+33612345678"])
+    external: bool = Field(examples=[False])
+    offset_s: int = Field(examples=[0])
+    position: int = Field(examples=[1])
+    verified_ms: int | None = Field(examples=[1764000000000])
+    proven_ms: int | None = Field(examples=[1764000000000])
+    disabled: bool = Field(examples=[False])
+    secret: str | None = Field(default=None, examples=[None])
 
 
 class NewMethod(BaseModel):
     """`login`: whose; without one, the asker's own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    login: Annotated[str, Field(max_length=32)] = ""
-    channel: Literal["email", "sms", "push", "webhook"]
-    address: Annotated[str, Field(min_length=1, max_length=500)]
-    offset_s: int = 0
-    external: bool = False
-    position: int | None = None
+    login: Annotated[str, Field(max_length=32)] = Field(default="", examples=["a.martin"])
+    channel: Literal["email", "sms", "push", "webhook"] = Field(examples=["sms"])
+    address: Annotated[str, Field(min_length=1, max_length=500, examples=["+33612345679"])]
+    offset_s: int = Field(default=0, examples=[0])
+    external: bool = Field(default=False, examples=[False])
+    position: int | None = Field(default=None, examples=[1])
 
 
 class MethodChange(BaseModel):
     """What is left out stays."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    address: Annotated[str | None, Field(max_length=500)] = None
-    offset_s: int | None = None
-    external: bool | None = None
-    position: int | None = None
-    disabled: bool | None = None
+    address: Annotated[str | None, Field(max_length=500)] = Field(default=None, examples=["+33612345670"])
+    offset_s: int | None = Field(default=None, examples=[30])
+    external: bool | None = Field(default=None, examples=[False])
+    position: int | None = Field(default=None, examples=[0])
+    disabled: bool | None = Field(default=None, examples=[False])
 
 
 class CodeBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    code: Annotated[str, Field(min_length=4, max_length=12)]
+    code: Annotated[str, Field(min_length=4, max_length=12, examples=["482193"])]
 
 
 class SentShape(BaseModel):
-    sent: bool
+    sent: bool = Field(examples=[True])
 
 
 def _asker(who: Visitor) -> Asker:
     return Asker(who.person.org, who.person.id, who.person.role)
 
 
-@router.get("/contacts")
-def list_contacts(who: Anyone, parts: Parts, login: Login = "") -> dict[str, list[MethodShape]]:
+class ContactsShape(BaseModel):
+    contacts: list[MethodShape]
+
+
+@router.get("/contacts", responses={404: {}})
+def list_contacts(who: Anyone, parts: Parts, login: Login = "") -> ContactsShape:
     """The contact methods of a person, in the order in which they are tried."""
-    return {"contacts": [MethodShape(**each) for each in parts.contacts.of(_asker(who), login)]}
+    return ContactsShape(contacts=[MethodShape(**each) for each in parts.contacts.of(_asker(who), login)])
 
 
-@router.post("/contacts")
+@router.post("/contacts", responses={404: {}})
 def add_contact(body: NewMethod, who: Anyone, parts: Parts) -> MethodShape:
     """Adds a way to be reached."""
     more: dict[str, Any] = body.model_dump(exclude={"login", "channel", "address"})

@@ -82,6 +82,9 @@ def visitor(request: Request) -> Visitor:
     return Visitor(session.person, session, token)
 
 
+ACTIONS: dict[Callable[[Visitor], Visitor], str] = {}  # what each dependency that `allowed` made asks for
+
+
 def allowed(action: str) -> Callable[[Visitor], Visitor]:
     """A dependency: the visitor, who must have the right to `action`."""
 
@@ -90,6 +93,7 @@ def allowed(action: str) -> Callable[[Visitor], Visitor]:
             raise ApiError(403, "forbidden", f"the role {who.person.role} may not {action}", "ask an administrator")
         return who
 
+    ACTIONS[check] = action
     return check
 
 

@@ -38,6 +38,11 @@ class DocumentBody(BaseModel):
         return self.toml if self.toml is not None else self.document or {}
 
 
+def example(toml: str) -> dict[str, Any]:
+    """A route's own example of a `DocumentBody`: one of its kind of document."""
+    return {"requestBody": {"content": {"application/json": {"example": {"toml": toml}}}}}
+
+
 class FaultShape(BaseModel):
     path: str = Field(examples=["step[0].delay_s"])
     reason: str = Field(examples=["is 1; it must be between 5 and 86400"])

@@ -43,7 +43,21 @@ def _database(parts: Services) -> None:
         enrolment_store.organisations(conn)
 
 
-@router.get("/healthz")
+class Health(BaseModel):
+    """`ok`: the server can take a press. `lateness_ms`: how late the last turn of the engine was."""
+
+    ok: bool = Field(examples=[True])
+    database: dict[str, Any] = Field(examples=[{"ok": True}])
+    engine: dict[str, Any] = Field(examples=[{"ok": True, "beat_age_ms": 1200}])
+    lateness_ms: int = Field(examples=[3])
+    timers: dict[str, dict[str, int]] = Field(examples=[{"alert": {"served": 1204, "over": 0, "max_ms": 41}}])
+
+
+@router.get(
+    "/healthz",
+    response_class=JSONResponse,
+    responses={200: {"model": Health}, 503: {"model": Health, "description": "a part is not well"}},
+)
 async def health(parts: Parts) -> Response:
     """200 when the database answers and the engine's heart beats, 503 otherwise; which of them is in the body.
 
@@ -77,7 +91,12 @@ def lateness(who: SeesEvidence, parts: Parts, hours: Annotated[int, Query(ge=1, 
     return Lateness(timers=[TimerHour(**row) for row in rows])
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus's text format"}, 403: {}},
+    openapi_extra={"x-database": False},
+)
 def metrics(request: Request, parts: Parts) -> Response:
     """Prometheus's text format, for the networks that TOCSIN_METRICS_NETWORKS names."""
     try:

@@ -50,12 +50,16 @@ def _unknown(policy: str) -> ApiError:
     return ApiError(404, "not-found", f"there is no policy {policy[:40]!r}")
 
 
+class PoliciesShape(BaseModel):
+    policies: list[PolicyShape]
+
+
 @router.get("/policies")
-def list_policies(who: Sees, parts: Parts) -> dict[str, list[PolicyShape]]:
+def list_policies(who: Sees, parts: Parts) -> PoliciesShape:
     """The current version of each policy."""
     with parts.database.read() as conn:
         rows = policies.all_current(conn, who.person.org)
-    return {"policies": [_policy(row) for row in rows]}
+    return PoliciesShape(policies=[_policy(row) for row in rows])
 
 
 @router.get("/policies/{policy}")
@@ -68,14 +72,18 @@ def get_policy(policy: str, who: Sees, parts: Parts) -> PolicyShape:
     return _policy(row)
 
 
+class VersionsShape(BaseModel):
+    versions: list[PolicyShape]
+
+
 @router.get("/policies/{policy}/versions")
-def policy_versions(policy: str, who: SeesPlans, parts: Parts) -> dict[str, list[PolicyShape]]:
+def policy_versions(policy: str, who: SeesPlans, parts: Parts) -> VersionsShape:
     """Every version of a policy, the newest first; none was ever changed."""
     with parts.database.read() as conn:
         rows = policies.versions(conn, who.person.org, policy)
     if not rows:
         raise _unknown(policy)
-    return {"versions": [_policy(row) for row in rows]}
+    return VersionsShape(versions=[_policy(row) for row in rows])
 
 
 class SavedPolicyShape(SavedShape):
@@ -101,12 +109,16 @@ class DoubtShape(BaseModel):
     reason: str = Field(examples=["nobody is on the roster 'astreinte' from 2026-12-24 08:00+01:00 to …"])
 
 
+class DoubtsShape(BaseModel):
+    doubts: list[DoubtShape]
+
+
 @router.get("/policies/{policy}/lint")
-def lint(policy: str, who: SeesPlans, parts: Parts) -> dict[str, list[DoubtShape]]:
+def lint(policy: str, who: SeesPlans, parts: Parts) -> DoubtsShape:
     """What is unwise in the current version, as things stand and in the next 90 days."""
     with parts.database.read() as conn:
         found = lint_policy(conn, who.person.org, policy, parts.now_ms())
-    return {"doubts": [DoubtShape(code=each.code, path=each.path, reason=each.reason) for each in found]}
+    return DoubtsShape(doubts=[DoubtShape(code=each.code, path=each.path, reason=each.reason) for each in found])
 
 
 class PressBody(BaseModel):
@@ -169,7 +181,7 @@ def tried_shape(tried: Tried) -> TriedShape:
     )  # fmt: skip
 
 
-@router.post("/dry-run")
+@router.post("/dry-run", responses={404: {}})
 def dry_run(body: PressBody, who: SeesPlans, parts: Parts) -> TriedShape:
     """Press there then: who, by what, when, if nobody answers. The real engine runs it; nobody is told anything."""
     with parts.database.read() as conn:

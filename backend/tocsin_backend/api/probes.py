@@ -25,10 +25,10 @@ class ProbeShape(BaseModel):
     `n`, `p50_ms`, `p95_ms`: of the last 31 days, from the post to the backend and back.
     """
 
-    device: str = Field(examples=["bau-gap"])
-    name: str = Field(examples=["Centre"])
-    site: str = Field(examples=["gap"])
-    site_name: str = Field(examples=["Gap"])
+    device: str = Field(examples=["bau-7"])
+    name: str = Field(examples=["Grille nord"])
+    site: str = Field(examples=["emperi"])
+    site_name: str = Field(examples=["Lycée de l'Emperi"])
     presence: str = Field(examples=["alive"])
     every_ms: int = Field(examples=[86400000])
     last_ms: int | None = Field(examples=[1764000000000])
@@ -59,15 +59,19 @@ def listed(parts: Parts, org: str, site: str | None, limit: int) -> list[ProbeSh
     ]  # fmt: skip
 
 
+class ProbesShape(BaseModel):
+    probes: list[ProbeShape]
+
+
 @router.get("/probes")
 def list_probes(
     who: Sees,
     parts: Parts,
     site: Annotated[str | None, Query(max_length=32)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-) -> dict[str, list[ProbeShape]]:
+) -> ProbesShape:
     """Each post's probes, the overdue first."""
-    return {"probes": listed(parts, who.person.org, site, limit)}
+    return ProbesShape(probes=listed(parts, who.person.org, site, limit))
 
 
 class PeriodBody(BaseModel):
@@ -78,7 +82,7 @@ class PeriodBody(BaseModel):
 
 
 class PeriodShape(BaseModel):
-    device: str = Field(examples=["bau-gap"])
+    device: str = Field(examples=["bau-7"])
     every_ms: int = Field(examples=[86400000])
 
 

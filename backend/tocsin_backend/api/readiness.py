@@ -41,13 +41,13 @@ class AnswerShape(BaseModel):
     rings: list[LineShape]
 
 
-class SiteShape(BaseModel):
+class SiteReadinessShape(BaseModel):
     site: str = Field(examples=["emperi"])
     verdict: str = Field(examples=["weak"])
     answers: list[AnswerShape]
 
 
-def _site(site: str, answers: list[Readiness]) -> SiteShape:
+def _site(site: str, answers: list[Readiness]) -> SiteReadinessShape:
     shapes = [
         AnswerShape(
             policy=each.policy, version=each.version, at_ms=each.at_ms, verdict=each.verdict,
@@ -57,19 +57,25 @@ def _site(site: str, answers: list[Readiness]) -> SiteShape:
         )
         for each in answers
     ]  # fmt: skip
-    return SiteShape(site=site, verdict=max((each.verdict for each in answers), key=VERDICTS.index), answers=shapes)
+    return SiteReadinessShape(
+        site=site, verdict=max((each.verdict for each in answers), key=VERDICTS.index), answers=shapes
+    )
 
 
 @router.get("/sites/{site}/readiness")
-def readiness(site: str, who: SeesReadiness, parts: Parts, at: At = "") -> SiteShape:
+def readiness(site: str, who: SeesReadiness, parts: Parts, at: At = "") -> SiteReadinessShape:
     """The answer for a site, at a local time; empty: now."""
     with parts.database.read() as conn:
         return _site(site, site_readiness(conn, who.person.org, site, at, parts.now_ms()))
 
 
+class ReadinessShape(BaseModel):
+    sites: list[SiteReadinessShape]
+
+
 @router.get("/readiness")
-def organisation_readiness(who: SeesReadiness, parts: Parts) -> dict[str, list[SiteShape]]:
+def organisation_readiness(who: SeesReadiness, parts: Parts) -> ReadinessShape:
     """The answer for every site of the organisation, now."""
     with parts.database.read() as conn:
         found = all_readiness(conn, who.person.org, parts.now_ms())
-    return {"sites": [_site(name, answers) for name, answers in found.items()]}
+    return ReadinessShape(sites=[_site(name, answers) for name, answers in found.items()])

@@ -14,6 +14,7 @@ from tocsin_backend.api.documents import (
     SeesPlans,
     VerdictShape,
     WritesPlans,
+    example,
     verdict,
 )
 from tocsin_backend.api.errors import ApiError
@@ -23,6 +24,10 @@ from tocsin_backend.domain.localtime import spelled
 from tocsin_backend.outlook import ROSTER_DAYS_MAX, instant, roster_of
 from tocsin_backend.store import rosters as store
 
+EXAMPLE = example(
+    'id = "astreinte"\ntitle = "Astreinte"\n[[layer]]\nevery = "week"\nstart = "2026-01-05"\nat = "08:00"\n'
+    'people = ["a.martin", "b.durand"]\n'
+)
 router = APIRouter(route_class=StrictRoute, tags=["rosters"])
 Days = Annotated[int, Query(ge=1, le=ROSTER_DAYS_MAX)]
 
@@ -39,14 +44,18 @@ class RosterShape(BaseModel):
     on_duty: list[str] = Field(examples=[["a.martin"]])
 
 
+class RostersShape(BaseModel):
+    rosters: list[RosterShape]
+
+
 @router.get("/rosters")
-def list_rosters(who: SeesPlans, parts: Parts) -> dict[str, list[RosterShape]]:
+def list_rosters(who: SeesPlans, parts: Parts) -> RostersShape:
     """The organisation's rosters."""
     now_ms = parts.now_ms()
     with parts.database.read() as conn:
         rows = store.listing(conn, who.person.org)
         duty = {row["id"]: rosters.on_duty(roster_of(conn, row["org"], row["id"], now_ms), now_ms) for row in rows}
-    return {"rosters": [_shape(row, list(duty[row["id"]])) for row in rows]}
+    return RostersShape(rosters=[_shape(row, list(duty[row["id"]])) for row in rows])
 
 
 def _shape(row: dict[str, Any], on_duty: list[str]) -> RosterShape:
@@ -100,14 +109,14 @@ def duty(roster: str, who: SeesPlans, parts: Parts, at: At = "", days: Days = 14
     )  # fmt: skip
 
 
-@router.post("/rosters/validate")
+@router.post("/rosters/validate", openapi_extra=EXAMPLE)
 def validate_roster(body: DocumentBody, who: SeesPlans, parts: Parts) -> VerdictShape:
     """Lists everything that is wrong with a roster; changes nothing."""
     person = who.person
     return verdict(lambda: parts.plans.import_roster(person.org, body.source, person.login, check_only=True))
 
 
-@router.post("/rosters/import")
+@router.post("/rosters/import", openapi_extra=EXAMPLE)
 def import_roster(body: DocumentBody, who: WritesPlans, parts: Parts) -> SavedShape:
     """Saves a roster; it counts at once, in open alerts too. Overrides stay."""
     return SavedShape(**parts.plans.import_roster(who.person.org, body.source, who.person.login))
@@ -148,15 +157,19 @@ def _override(row: dict[str, Any]) -> OverrideShape:
     return OverrideShape(**{name: row[name] for name in OverrideShape.model_fields})
 
 
+class OverridesShape(BaseModel):
+    overrides: list[OverrideShape]
+
+
 @router.get("/rosters/{roster}/overrides")
 def list_overrides(
     roster: str, who: SeesPlans, parts: Parts, past_days: Annotated[int, Query(ge=0, le=3660)] = 0
-) -> dict[str, list[OverrideShape]]:
+) -> OverridesShape:
     """The overrides that are not over, cancelled ones included; and those of so many days past."""
     with parts.database.read() as conn:
         roster_of(conn, who.person.org, roster)
         rows = store.override_rows(conn, who.person.org, roster, parts.now_ms() - past_days * DAY_MS)
-    return {"overrides": [_override(row) for row in rows]}
+    return OverridesShape(overrides=[_override(row) for row in rows])
 
 
 @router.post("/rosters/{roster}/overrides")

@@ -15,27 +15,29 @@ router = APIRouter(route_class=StrictRoute, tags=["session"])
 
 class LoginBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    login: Annotated[str, Field(min_length=1, max_length=32)]
-    password: Annotated[str, Field(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
+    login: Annotated[str, Field(min_length=1, max_length=32, examples=["a.martin"])]
+    password: Annotated[
+        str, Field(min_length=1, max_length=PASSWORD_CHARACTERS_MAX, examples=["correct horse battery staple"])
+    ]
 
 
 class PersonShape(BaseModel):
-    login: str
-    name: str
-    role: str
-    org: str
-    org_name: str
-    language: str
+    login: str = Field(examples=["a.martin"])
+    name: str = Field(examples=["Alice Martin"])
+    role: str = Field(examples=["supervisor"])
+    org: str = Field(examples=["demo"])
+    org_name: str = Field(examples=["Région Démo"])
+    language: str = Field(examples=["fr"])
 
 
 class MeShape(BaseModel):
     person: PersonShape
-    csrf: str
-    expires_ms: int
+    csrf: str = Field(examples=["kq1oB7f0-2hXlC0vG6y9nQ"])
+    expires_ms: int = Field(examples=[1764043200000])
 
 
 class LoginShape(MeShape):
-    token: str
+    token: str = Field(examples=["x3Jr0v5cY2tPq8s1WmZb7d"])
 
 
 def person_shape(person: PersonRow) -> PersonShape:
@@ -62,7 +64,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-@router.post("/login")
+@router.post("/login", responses={401: {}, 429: {}})
 def log_in(body: LoginBody, request: Request, response: Response, parts: Parts) -> LoginShape:
     """Opens a session: a cookie for browsers, a token for scripts. Changes by cookie carry `csrf` as X-CSRF-Token."""
     opened = parts.accounts.log_in(body.login, body.password, address_of(request))

@@ -26,12 +26,39 @@ Maintains = Annotated[Visitor, Depends(allowed("run-maintenance"))]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run (S19)
 
 
+# a report as the schema shows it; domain/drill_report.py says what each member is
+REPORT = {
+    "version": 1,
+    "window": {
+        "id": 12, "org": "demo", "site": "emperi", "title": "PPMS attentat", "starts_ms": 1764000000000,
+        "ends_ms": 1764001800000, "ended_ms": 1764001800000,
+    },
+    "presses": 1,
+    "alerts": [
+        {
+            "alert": "5f0c0e8e-6c2e-5b7f-9d53-2f6f7f2f8d11", "device": "bau-7", "site": "emperi",
+            "raised_ms": 1764000600053, "contact_ms": 1764000600000, "presses": 1,
+            "told": [
+                {
+                    "person": 12, "target": "person:12", "channel": "email", "status": "handed", "after_ms": 240,
+                    "error": None,
+                }
+            ],
+            "answers": [{"person": 12, "channel": "console", "after_ms": 21000}],
+        }
+    ],
+    "answered": {"n": 1, "of": 1, "median_ms": 21000, "worst_ms": 21000},
+    "unconfirmed": [],
+    "never_pressed": [{"device": "bau-8", "name": "Grille sud", "site": "emperi", "site_name": "Lycée de l'Emperi"}],
+}  # fmt: skip
+
+
 class WindowShape(BaseModel):
     """`site` null: every site. `state`: announced, running or over; `ended_ms`: when it really ended."""
 
     id: int = Field(examples=[12])
     kind: str = Field(examples=["drill"])
-    site: str | None = Field(examples=["draguignan-blum"])
+    site: str | None = Field(examples=["emperi"])
     title: str = Field(examples=["PPMS attentat"])
     starts_ms: int = Field(examples=[1764000000000])
     ends_ms: int = Field(examples=[1764001800000])
@@ -55,7 +82,7 @@ class WindowBody(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "kind": "drill", "site": "draguignan-blum", "title": "PPMS attentat",
+                    "kind": "drill", "site": "emperi", "title": "PPMS attentat",
                     "starts_ms": 1764000000000, "ends_ms": 1764001800000,
                 }
             ]
@@ -85,6 +112,10 @@ def add_window(body: WindowBody, who: Maintains, parts: Parts) -> WindowShape:
     return _shape(window, parts.now_ms())
 
 
+class WindowsShape(BaseModel):
+    windows: list[WindowShape]
+
+
 @router.get("/windows")
 def list_windows(
     who: Sees,
@@ -92,11 +123,11 @@ def list_windows(
     kind: Literal["drill", "maintenance"] | None = None,
     site: Annotated[str | None, Query(max_length=32)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> dict[str, list[WindowShape]]:
+) -> WindowsShape:
     """The organisation's drills and maintenance, the newest beginning first."""
     with parts.database.read() as conn:
         found = store.listing(conn, who.person.org, kind, site, limit)
-    return {"windows": [_shape(window, parts.now_ms()) for window in found]}
+    return WindowsShape(windows=[_shape(window, parts.now_ms()) for window in found])
 
 
 class EndBody(BaseModel):
@@ -107,7 +138,9 @@ class EndBody(BaseModel):
 
 
 @router.post("/windows/{window_id}/end")
-def end_window(window_id: Annotated[int, Field(ge=1, le=2**53)], body: EndBody, who: Sees, parts: Parts) -> WindowShape:
+def end_window(
+    window_id: Annotated[int, Field(ge=1, le=2**53)], body: EndBody, who: Maintains, parts: Parts
+) -> WindowShape:
     """Ends a window now. A drill may be ended by whoever may answer, a maintenance by whoever may announce one."""
     window = _one(parts, who.person.org, window_id)
     action = "answer" if window.kind == DRILL else "run-maintenance"
@@ -117,7 +150,21 @@ def end_window(window_id: Annotated[int, Field(ge=1, le=2**53)], body: EndBody, 
     return _shape(ended, parts.now_ms())
 
 
-@router.get("/windows/{window_id}/report", responses={200: {"content": {"text/html": {}, "text/csv": {}}}})
+@router.get(
+    "/windows/{window_id}/report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "the report; it keeps ids, never names",
+            "content": {
+                "application/json": {"schema": {"type": "object"}, "example": REPORT},
+                "text/html": {},
+                "text/csv": {},
+                "text/plain": {},
+            },
+        }
+    },
+)
 def report(
     window_id: Annotated[int, Field(ge=1, le=2**53)],
     who: Sees,
