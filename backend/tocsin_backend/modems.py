@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -73,7 +74,9 @@ class Modems:
                 return Outcome(False, error="the server is stopping")
             self._waiting[message_id] = waiting
         try:
-            self._database.write(lambda conn: self._down(conn, waiting, message_id, to, text), Priority.ENGINE).result()
+            job = partial(self._down, waiting, message_id, to, text)
+            if not self._database.write(job, Priority.ENGINE).result():
+                return Outcome(False, permanent=True, error=f"the gateway {gateway} is revoked: choose another way")
             settled = self._wait(waiting, message_id)
         finally:
             with self._lock:
@@ -131,13 +134,17 @@ class Modems:
                 if each.alert_id in heard.alerts:
                     each.heard.set()
 
-    def _down(self, conn: Connection, waiting: _Waiting, message_id: str, to: str, text: str) -> None:
+    def _down(self, waiting: _Waiting, message_id: str, to: str, text: str, conn: Connection) -> bool:
+        """False: nobody listens there any more."""
         org, gateway = waiting.of
+        if not contact_rows.gateway_serves(conn, org, gateway):
+            return False
         of = dispatch_rows.get(conn, message_id)
         waiting.alert_id = "" if of is None else of.alert_id
         until_ms = self._now_ms() + self._wait_ms
         downlink.add_sms(conn, org, gateway, message_id, {"to": to, "text": text, "until_ms": until_ms}, self._now_ms())
         notes(conn).downlinks.add((org, gateway))
+        return True
 
 
 def outcome_of(gateway: str, word: str, error: str) -> Outcome:

@@ -99,6 +99,14 @@ def test_an_organisation_without_a_route_uses_the_provider(rig: Rig) -> None:
     assert modems.gateway_of("nobody") is None
 
 
+def test_a_gateway_that_was_revoked_is_a_refusal_at_once(rig: Rig, modems: Modems) -> None:
+    """Four waits of 30 s would keep the next step waiting for a modem that nobody asks any more."""
+    rig.sql("UPDATE gateway SET revoked_ms=1")
+    outcome = Sms(modems=modems).send(outgoing())
+    assert outcome == Outcome(False, permanent=True, error="the gateway gw-1 is revoked: choose another way")
+    assert rows(rig) == []
+
+
 def test_when_the_server_stops_nobody_waits(rig: Rig, modems: Modems) -> None:
     channel = Sms(modems=modems)
     attempt = Try(channel, outgoing())

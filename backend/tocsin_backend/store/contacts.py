@@ -10,6 +10,7 @@ from . import tables
 _method = tables.ContactMethod.__table__  # type: ignore[attr-defined]
 _person = tables.Person.__table__  # type: ignore[attr-defined]
 _organisation = tables.Organisation.__table__  # type: ignore[attr-defined]
+_gateway = tables.Gateway.__table__  # type: ignore[attr-defined]
 
 _OF_METHOD = (
     "id", "channel", "address", "secret", "external", "offset_ms", "position", "created_ms", "verified_ms", "proven_ms",
@@ -90,6 +91,12 @@ def person_of(conn: Connection, org: str, login: str) -> int | None:
 def sms_routes(conn: Connection) -> dict[str, str]:
     """Organisation -> how its short messages leave."""
     return {row[0]: row[1] for row in conn.execute(select(_organisation.c.id, _organisation.c.sms_route))}
+
+
+def gateway_serves(conn: Connection, org: str, gateway: str) -> bool:
+    """Whether this gateway is known and its token is not revoked."""
+    mine = (_gateway.c.org == org) & (_gateway.c.id == gateway) & _gateway.c.revoked_ms.is_(None)
+    return conn.execute(select(_gateway.c.id).where(mine)).first() is not None
 
 
 def set_sms_route(conn: Connection, org: str, route: str) -> None:
