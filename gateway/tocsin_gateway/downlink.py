@@ -165,6 +165,7 @@ class Downlink:
 
     def _take(self, line: bytes) -> None:
         """Publish one row. Raises NotHttp for a line that is not one, TooSlow when the broker takes no more."""
+        row = None
         try:
             row = json.loads(line)
             if "alive" in row:
@@ -183,7 +184,10 @@ class Downlink:
                 raise TypeError
             until_ms = 0 if ttl_ms is None else steady_ms() + ttl_ms
         except (ValueError, TypeError, KeyError, RecursionError):
-            raise NotHttp("a row that makes no sense") from None
+            if not isinstance(row, dict) or type(row.get("id")) is not int:
+                raise NotHttp("a row that makes no sense") from None
+            self._pass_over(row["id"])
+            return
         with self._lock:
             if not self._window.sent(identity):
                 return
@@ -219,6 +223,15 @@ class Downlink:
         else:
             self._counts.add("downlink_unknown")
             self._short_messages.refuse(row[kinds[0]])
+        self._taken(identity)
+
+    def _pass_over(self, identity: int) -> None:
+        """A row that makes no sense would come first for ever, and keep every command behind it from its device."""
+        with self._lock:
+            if not self._window.sent(identity):
+                return
+        self._counts.add("downlink_refused")
+        log.error("downlink row %d makes no sense", identity)
         self._taken(identity)
 
     def _taken(self, identity: int) -> None:

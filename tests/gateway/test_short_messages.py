@@ -183,6 +183,15 @@ def test_reports_wait_for_a_backend_that_is_away(backend, modem, started):
     assert sorted({row["id"] for row in backend.sms_reports}) == ["d-1", "d-2"]
 
 
+def test_a_row_that_makes_no_sense_holds_up_no_command_behind_it(backend, broker, make_gateway):
+    make_gateway(broker).start()
+    backend.send_item(sms="not a message")
+    backend.send_item(sms={}, fax={})
+    backend.send_item(topic=7, frame="%%")
+    backend.send_down("tocsin/1/demo/bau-1/ack", b"x")
+    backend.wait(lambda: backend.acked >= 4)
+
+
 def test_a_gateway_in_the_field_answers_an_sms_it_cannot_send_and_an_order_it_does_not_know(
     backend, broker, make_gateway
 ):
