@@ -19,7 +19,7 @@ class InboundBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     from_: Annotated[str, Field(alias="from", max_length=40, examples=["+33612345678"])]
-    text: Annotated[str, Field(max_length=1_600, examples=["OUI 4821"])]
+    text: Annotated[str, Field(max_length=1_600, examples=["OUI 482113"])]
 
 
 class ReplyShape(BaseModel):
