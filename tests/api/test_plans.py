@@ -219,8 +219,15 @@ def test_a_desk_is_told_only_by_whom_it_invited(planned):
     say(planned, "PUT", "desks/pm/invitations/demo", boss_there, external=True)
     say(planned, "PUT", "organisation/parent", ADMIN, parent="other")
     assert say(planned, "GET", "organisation", BOSS)["parent"] == "other"
+    for parent in ("demo", "nobody"):  # whether there is such an organisation is not said to who was not invited
+        refused = say(planned, "PUT", "organisation/parent", boss_there, status=403, parent=parent)
+        assert refused["error"]["message"] == f"'{parent}' has invited this organisation to none of its desks"
+    say(planned, "PUT", "desks/hall", ADMIN, title="Accueil", role="supervisor")
+    say(planned, "PUT", "desks/hall/invitations/other", ADMIN, external=False)
     circle = say(planned, "PUT", "organisation/parent", boss_there, status=422, parent="demo")
     assert "above itself" in circle["error"]["message"]
+    say(planned, "DELETE", "desks/hall/invitations/other", ADMIN)
+    say(planned, "DELETE", "desks/hall", ADMIN)
     assert say(planned, "POST", "policies/import", ADMIN, toml=policy)["version"] == 1
     rings = {"site": "lycee", "policy": "chez", "minutes": 1}
     tried = say(planned, "POST", "dry-run", BOSS, **rings)
