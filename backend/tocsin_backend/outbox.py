@@ -27,6 +27,9 @@ from .store.database import notes
 LAMP_PRESSES = 4  # of one alert, the newest: a post that is pressed again and again holds several
 
 
+NEWS = (Take, escalation.Close, Cleared)  # events that are news to whoever was told
+
+
 class Outbox:
     """`owner` names this process in leases. `channels` are the names that have a sender. `base_url`: the console's.
 
@@ -223,7 +226,7 @@ class Outbox:
         if isinstance(event, Sent) and event.outcome.accepted:
             sent = dispatch_rows.get(conn, event.dispatch_id)
             return Rows(alert, () if sent is None else (sent,))
-        rows = alert_rows.rows(conn, alert, now_ms)
+        rows = alert_rows.rows(conn, alert, now_ms, told=isinstance(event, NEWS))
         if isinstance(event, Sent | Reported) and all(each.id != event.dispatch_id for each in rows.dispatches):
             sent = dispatch_rows.get(conn, event.dispatch_id)
             return rows if sent is None else replace(rows, dispatches=(*rows.dispatches, sent))

@@ -39,6 +39,20 @@ def test_the_first_notice_is_leased_in_the_press_s_own_commit(rig: Rig) -> None:
     assert rig.engine.senders["webhook"].room() == 499
 
 
+def test_a_press_on_an_open_alert_does_not_read_whom_it_ever_told(sqlite_rig: Rig) -> None:
+    """After a day of repetitions that was a quarter of a second of every press."""
+    post = furnish(sqlite_rig)
+    alert = post.press()["alert"]
+    sqlite_rig.run()
+    seen: list[str] = []
+    assert sqlite_rig.database._connection is not None
+    sqlite_rig.database._connection.connection.driver_connection.set_trace_callback(seen.append)
+    post.press()
+    assert not [text for text in seen if text.startswith("SELECT DISTINCT")]
+    assert sqlite_rig.engine.close(ORG, alert, sqlite_rig.persons["anne"], "test") == "closed"
+    assert [text for text in seen if text.startswith("SELECT DISTINCT")], "its end is news to all of them"
+
+
 def test_a_refused_try_comes_again_after_2_5_and_15_seconds_then_fails_and_the_next_step_fires_at_once(
     rig: Rig,
 ) -> None:

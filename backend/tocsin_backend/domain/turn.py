@@ -30,7 +30,7 @@ class Rows:
 
     `alert`: the alert; for a press, the newest of its dedup key. `dispatches`: those that are pending or leased, all of
     the current (epoch, pass, step), and every order to an alarm output. `told`: everyone who may have been told, by any
-    notice of this alert. `answers`: all of this alert.
+    notice of this alert, for an answer, a close and a cause that went away. `answers`: all of this alert.
     """
 
     alert: Alert | None = None

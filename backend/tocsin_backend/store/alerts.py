@@ -121,16 +121,20 @@ def _alert_of(row: tuple[Any, ...] | None) -> Alert | None:
     return Alert(*values)
 
 
-def rows(conn: Connection, alert: Alert, now_ms: int) -> escalation.Rows:
-    """Everything that an event of this alert may need at this instant."""
+def rows(conn: Connection, alert: Alert, now_ms: int, told: bool = True) -> escalation.Rows:
+    """Everything that an event of this alert may need at this instant.
+
+    `told`: also everyone who was told so far, for an event that is news to them; after a day of repetitions those are
+    tens of thousands of rows, which no press has to wait for.
+    """
     key = {"key": alert.id}
     place = {**key, "epoch": alert.epoch, "pass_": alert.pass_, "step": alert.step}
     live = tuple(dispatches.Dispatch(*row) for row in conn.execute(_live_dispatches, place))
-    told = frozenset(escalation.Told(*row) for row in conn.execute(_told, key))
+    hearers = frozenset(escalation.Told(*row) for row in conn.execute(_told, key)) if told else frozenset()
     answers = tuple(Answer(*row) for row in conn.execute(_answers, key))
-    known = {alert.answered_by, *(each.person_id for each in answers), *(each.person_id for each in told)}
+    known = {alert.answered_by, *(each.person_id for each in answers), *(each.person_id for each in hearers)}
     who = people.directory(conn, alert.org, load(alert.frozen), known, alert.site, now_ms)
-    return escalation.Rows(alert, live, told, answers, who)
+    return escalation.Rows(alert, live, hearers, answers, who)
 
 
 def add(conn: Connection, alert: Alert) -> None:
