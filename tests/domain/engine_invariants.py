@@ -128,7 +128,8 @@ def a_dispatch_is_terminal_or_looked_at(seen: Seen) -> Iterator[str]:
         elif each.next_ms is not None and each.next_ms > seen.now_ms + 3_600_000:
             yield f"{name} is {each.status} and is looked at in {each.next_ms - seen.now_ms} ms"
         alarm_stopped = each.kind == dispatches.ACTUATE and each.status == dispatches.CANCELLED
-        if alarm_stopped and each.error != "all-clear":
+        held = each.error == "held" and each.target.endswith("/off")  # another open alert has it on as well
+        if alarm_stopped and each.error != "all-clear" and not held:
             yield f"{name} was withdrawn without an all-clear: {each.error}"
 
 
