@@ -315,6 +315,10 @@ def test_who_is_next_comes_from_the_frozen_policy():
     body = json.loads(alert().frozen) | {"passes": 2}
     again = views.next_people(alert(step=1, frozen=json.dumps(body)), EN, names)
     assert again == ["Supervisors' screens", "Camille Roux"]
+    more = json.loads(alert().frozen)
+    more["steps"] = [*more["steps"][:1], {"delay_ms": 5, "targets": [{"channel": "cap"}]}, more["steps"][1]]
+    fell_back = alert(step=0, pass_=2, frozen=json.dumps(more))
+    assert views.next_people(fell_back, EN, names) == ["all supervisors (e-mail)"], "the last step, first of all"
     assert views.next_people(alert(status="answered"), EN, names) == []
 
 

@@ -318,7 +318,7 @@ def next_people(row: AlertRow, language: Language, names: Mapping[str, str]) -> 
         return []
     steps = policies.load(row.frozen).steps
     passes = policies.load(row.frozen).passes
-    if row.step + 1 < len(steps):
+    if row.step + 1 < len(steps) and row.pass_ <= passes:  # past them, each repetition begins with the last step
         step = steps[row.step + 1]
     elif row.pass_ < passes:
         step = steps[0]
