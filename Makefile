@@ -24,7 +24,7 @@ check: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_imports.py tests/test_tree.py tests/test_docs.py tests/wire/test_wire_doc.py
+	$(BIN)/python -m pytest -q tests/test_imports.py tests/test_tree.py tests/test_docs.py tests/wire/test_wire_doc.py tests/domain/test_engine_doc.py
 
 bench: .venv/ready-dev
 	@$(BIN)/python tests/bench/run.py $(WHAT)
@@ -34,6 +34,7 @@ soak: .venv/ready-dev
 
 docs: .venv/ready-dev
 	$(BIN)/python tests/wire/wire_doc.py
+	$(BIN)/python tests/domain/engine_doc.py
 
 screens: .venv/ready-dev
 	$(BIN)/python tests/screens/take_screens.py
