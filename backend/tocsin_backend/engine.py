@@ -322,7 +322,13 @@ class Engine:
         def job(conn: Connection) -> None:
             now_ms = self.clock.now_ms()
             engines.beat(conn, self.outbox.owner, now_ms)
-            notes(conn).wake(windows.earliest_ms(conn))  # the command line may have announced, or ended, one
+            # The command line, a process of its own, may have announced a window, or acted on an alert.
+            for earliest_ms in (
+                windows.earliest_ms(conn),
+                dispatch_rows.earliest_ms(conn),
+                alert_rows.earliest_due_ms(conn),
+            ):
+                notes(conn).wake(earliest_ms)
             if self.database.shared and engines.expire_leases(conn, now_ms):
                 notes(conn).wake(now_ms)
 

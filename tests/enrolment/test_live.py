@@ -81,6 +81,19 @@ def test_enrolment_beside_a_running_server(user):
             login = client.post("/api/v1/login", json={"login": "alice", "password": password})
             client.post("/api/v1/login", json={"login": "alice", "password": "not-the-passw0rd"})
             assert [row["device"] for row in user.json("alerts")] == ["bau-1"]
+            # an act of the command line beside the server: stored at once, and what follows is sent
+            (alert,) = (row["id"] for row in user.json("alerts"))
+            acts = ("answer", ()), ("progress", ("--progress", "on-site")), ("escalate", ())
+            outcomes = [user.json("alert", act, alert, "--as", "alice", *more)["outcome"] for act, more in acts]
+            assert outcomes == ["won", "recorded", "escalated"]
+            assert user.json("alert", "answer", alert, "--as", "alice", "--epoch", "1", status=1)["outcome"] == "stale"
+            seen = client.get(f"/api/v1/alerts/{alert}").json()
+            assert (seen["status"], seen["epoch"], seen["answers"][0]["channel"]) == ("raised", 2, "command-line")
+            assert user.json("alert", "close", alert, "--as", "alice", "--reason", "test")["outcome"] == "closed"
+            shown = user.json("alert", "show", alert)
+            assert (shown["status"], shown["reason"], shown["answers"][0]["progress"]) == ("closed", "test", "on-site")
+            with client.stream("GET", "/api/v1/gateway/downlink?after=0", headers=headers) as downlink:
+                next(line for line in downlink.iter_lines() if '"sms"' not in line and "/ack" in line)
 
             # a key that was revoked beside the server is refused within S6's 60 s
             user.json("device", "rekey", "--org", "demo", "--id", "bau-1")
@@ -111,7 +124,9 @@ def test_enrolment_beside_a_running_server(user):
         login.json()["token"], login.json()["csrf"], (user.folder / "tocsin-data" / "secret").read_text().strip(),
     ):  # fmt: skip
         assert secret not in log
-    assert user.json("verify") == {"alerts": 1, "flaws": []}
+    assert user.json("verify")["flaws"] == []
+    told = {row["subject"] for row in user.json("alerts", "--all")}
+    assert "lateness" not in told, "an act of the command line is no lateness of the server's"
 
 
 def device_client(credentials):

@@ -106,6 +106,12 @@ def waiting_technical(conn: Connection, method_id: int, limit: int) -> list[Disp
     return [Dispatch(*row) for row in conn.execute(query)]
 
 
+def put_off(conn: Connection, since_ms: int, until_ms: int) -> None:
+    """What was made since and is pending is due at `until_ms` at the earliest."""
+    pending = (_dispatch.c.created_ms >= since_ms) & (_dispatch.c.status == dispatches.PENDING)
+    conn.execute(_dispatch.update().where(pending, _dispatch.c.next_ms < until_ms).values(next_ms=until_ms))
+
+
 def earliest_ms(conn: Connection) -> int | None:
     """When the next dispatch must be looked at."""
     return conn.execute(_earliest).scalar_one_or_none()
