@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import pytest
@@ -51,3 +52,34 @@ def test_a_chain_rewritten_whole_ends_elsewhere_than_the_alert_says() -> None:
     flaw = timeline.verify(forged, 5, entries[-1].hash)
     assert flaw is not None
     assert flaw.reason == "is not the entry that the alert ended with"
+
+
+def test_any_interleaving_of_two_origins_folds_to_the_same_row() -> None:
+    def chained(origin: str, *facts: tuple[str, dict[str, object]]) -> list[Entry]:
+        made: list[Entry] = []
+        for seq, (what, data) in enumerate(facts, 1):
+            previous = made[-1].hash if made else timeline.GENESIS
+            made.append(timeline.entry("a", seq, 1_000 + seq, what, data, previous, origin))
+        return made
+
+    backend = chained(
+        timeline.BACKEND,
+        ("raised", {"epoch": 1}),
+        ("step", {"pass": 1, "step": 0, "told": []}),
+        ("answered", {"person": 7, "epoch": 1}),
+        ("reopened", {"epoch": 2, "why": "press", "answered_by": 7}),
+        ("step", {"pass": 1, "step": 1, "told": []}),
+    )
+    # Alone, with the backend out of reach, the gateway told somebody who said that she takes it.
+    gateway = chained("gw-1", ("fallback", {}), ("raised", {"epoch": 9}), ("answered", {"person": 8, "epoch": 9}))
+    alone = timeline.fold(backend)
+    assert (alone.status, alone.epoch, alone.step, alone.answered_by) == ("raised", 2, 1, None)
+    chance = random.Random(15)
+    for _ in range(200):
+        left, right, mixed = list(backend), list(gateway), []
+        while left or right:
+            mixed.append(chance.choice([each for each in (left, right) if each]).pop(0))
+        assert timeline.fold(mixed) == alone
+        for origin, chain_ in ((timeline.BACKEND, backend), ("gw-1", gateway)):
+            assert timeline.verify([each for each in mixed if each.origin == origin]) is None, origin
+            assert [each for each in mixed if each.origin == origin] == chain_

@@ -100,9 +100,14 @@ class Folded:
 
 
 def fold(entries: Iterable[Entry]) -> Folded:
-    """The alert's state, from its timeline alone."""
+    """The alert's state, from its timeline alone, in whatever way the chains of several origins are interleaved.
+
+    The backend's chain decides. What a gateway did alone stands on a chain of its own: facts, and no decision.
+    """
     found = Folded()
     for each in entries:
+        if each.origin != BACKEND:
+            continue
         data = json.loads(each.data)
         match each.what:
             case "raised":
