@@ -77,6 +77,8 @@ def act(args: argparse.Namespace, settings: Settings) -> int:
     with opened(settings) as database:
         engine = Engine(database, SystemClock(), Outbox("command-line", frozenset(), settings.public_url), {})
         began_ms = SystemClock().now_ms()
+        touched: set[str] = set()
+        database.after_commit(lambda heard: touched.update(heard.alerts))
         with database.read() as conn:
             row = _found(board.alerts_by_id(conn, [args.alert]))
             number = accounts.person_id(conn, args.login)
@@ -86,7 +88,7 @@ def act(args: argparse.Namespace, settings: Settings) -> int:
         outcome = _act(engine, args, person.org, number, row)
         if not database.shared:  # nothing tells the server's process: what follows is due when its beat has seen it
             by_ms = SystemClock().now_ms() + BEAT_MS + 1_000
-            database.write(lambda conn: dispatches.put_off(conn, began_ms, by_ms)).result()
+            database.write(lambda conn: dispatches.put_off(conn, touched, began_ms, by_ms)).result()
     say(args, {"alert": row.id, "outcome": outcome}, [outcome])
     return OK if outcome in DONE else REFUSED
 

@@ -106,10 +106,11 @@ def waiting_technical(conn: Connection, method_id: int, limit: int) -> list[Disp
     return [Dispatch(*row) for row in conn.execute(query)]
 
 
-def put_off(conn: Connection, since_ms: int, until_ms: int) -> None:
-    """What was made since and is pending is due at `until_ms` at the earliest."""
-    pending = (_dispatch.c.created_ms >= since_ms) & (_dispatch.c.status == dispatches.PENDING)
-    conn.execute(_dispatch.update().where(pending, _dispatch.c.next_ms < until_ms).values(next_ms=until_ms))
+def put_off(conn: Connection, alert_ids: Iterable[str], since_ms: int, until_ms: int) -> None:
+    """What was made for these alerts since and is pending is due at `until_ms` at the earliest."""
+    made = _dispatch.c.alert_id.in_(sorted(alert_ids)) & (_dispatch.c.created_ms >= since_ms)
+    pending = made & (_dispatch.c.status == dispatches.PENDING) & (_dispatch.c.next_ms < until_ms)
+    conn.execute(_dispatch.update().where(pending).values(next_ms=until_ms))
 
 
 def earliest_ms(conn: Connection) -> int | None:
