@@ -59,6 +59,7 @@ MAY_IMPORT = {
 BACKEND_LEAVES = ("tocsin_backend.errors", "tocsin_backend.clock", "tocsin_backend.settings")
 # What turns a request into a decision: the API and the console act through these and never around them.
 ACTED_THROUGH = (
+    "tocsin_backend.drill_pages",
     "tocsin_backend.drills",
     "tocsin_backend.engine",
     "tocsin_backend.accounts",

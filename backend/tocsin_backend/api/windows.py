@@ -1,9 +1,6 @@
 """Drills and maintenance: announce, list, end, report; and a drill's alert that is real."""
 
-import csv
-import html
-import io
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
@@ -14,6 +11,7 @@ from tocsin_backend.api.errors import ApiError
 from tocsin_backend.api.strict_json import StrictRoute
 from tocsin_backend.domain import drill_report, rights, windows
 from tocsin_backend.domain.windows import DRILL, Draft, Window
+from tocsin_backend.drill_pages import as_csv, as_html, as_text
 from tocsin_backend.drills import BadWindow
 from tocsin_backend.store import board
 from tocsin_backend.store import windows as store
@@ -23,7 +21,6 @@ router = APIRouter(route_class=StrictRoute, tags=["windows"])
 Sees = Annotated[Visitor, Depends(allowed("see"))]
 Answers = Annotated[Visitor, Depends(allowed("answer"))]
 Maintains = Annotated[Visitor, Depends(allowed("run-maintenance"))]
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run (S19)
 
 
 # a report as the schema shows it; domain/drill_report.py says what each member is
@@ -207,31 +204,3 @@ def _one(parts: Parts, org: str, window_id: int) -> Window:
     if window is None:
         raise ApiError(404, "not-found", "there is no such window")
     return window
-
-
-def as_text(lines: list[tuple[int, str]]) -> str:
-    """A report to be read in a terminal or a mail."""
-    return "".join(f"{'  ' * depth}{text}\n" for depth, text in lines)
-
-
-def as_html(lines: list[tuple[int, str]], language: str) -> str:
-    """A report as a page without any script or style of another place."""
-    tags = ("h1", "h2", "h3", "p")
-    body = "".join(f"<{tags[depth]}>{html.escape(text)}</{tags[depth]}>\n" for depth, text in lines)
-    title = html.escape(lines[0][1])
-    head = f'<meta charset="utf-8"><title>{title}</title>'
-    return f'<!doctype html>\n<html lang="{language}"><head>{head}</head><body>\n{body}</body></html>\n'
-
-
-def as_csv(rows: list[tuple[str, ...]]) -> str:
-    """A report as CSV; no cell is one that a spreadsheet would run."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(drill_report.CSV_COLUMNS)
-    for row in rows:
-        writer.writerow([f"'{cell}" if cell.startswith(FORMULA) and not _is_number(cell) else cell for cell in row])
-    return out.getvalue()
-
-
-def _is_number(cell: Any) -> bool:
-    return str(cell).removeprefix("-").isdigit()

@@ -5,11 +5,11 @@ import datetime
 import re
 from zoneinfo import ZoneInfo
 
-from tocsin_backend.api.windows import as_csv, as_html, as_text
 from tocsin_backend.clock import SystemClock
 from tocsin_backend.commands import OK, Adder, columns, opened, say
 from tocsin_backend.domain import drill_report, windows
 from tocsin_backend.domain.windows import KINDS, Draft, Window
+from tocsin_backend.drill_pages import as_csv, as_html, as_text
 from tocsin_backend.drills import Drills
 from tocsin_backend.errors import Invalid, NotFound
 from tocsin_backend.outbox import Outbox

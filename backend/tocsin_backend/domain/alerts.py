@@ -1,8 +1,8 @@
 """The alert: its identity, its row, and the one table of its states and transitions.
 
-`TRANSITIONS` is used by escalation.apply, asserted row by row by the tests, and drawn in backend/ENGINE.md. An event is first
-named as a *fact* (`fact_of`, where the guards are), then (status, fact) gives the next status and the effect, which is
-a function of escalation.py. The set of pairs is complete: a missing one is a bug that a test names.
+`TRANSITIONS` is used by escalation.apply, asserted row by row by the tests, and drawn in backend/ENGINE.md. An event is
+first named as a *fact* (`fact_of`, where the guards are), then (status, fact) gives the next status and the effect,
+which is a function of escalation.py or acts.py. The set of pairs is complete: a missing one is a bug that a test names.
 
 A signal that is already known never comes here: the unique constraint on (device, boot, n) answers for it.
 """
