@@ -210,8 +210,18 @@ def test_a_link_of_nobody_s(people, token):
 
 def test_what_else_is_posted_does_nothing(people, called):
     alert_id, where = called
-    for data in ({"do": "close"}, {"do": "x" * 1000}, {"other": "1", "do": ""}):
-        assert people.client.post(where, data=data, follow_redirects=True).status_code == 200
+    fields = (
+        {"do": "close"},
+        {"do": "x" * 1000},
+        {"other": "1", "do": ""},
+        {"act": "answer"},
+        {},
+        {"do": ["take", "take"]},
+    )
+    for data in fields:
+        answer = people.client.post(where, data=data, follow_redirects=True)
+        assert answer.status_code == 400, data
+        assert words(answer) == "Personne n'a encore pris cet appel.", data
     assert status(people, alert_id) == ("raised", None)
 
 

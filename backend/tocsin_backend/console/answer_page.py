@@ -91,23 +91,26 @@ class AnswerPage:
         return self._page(request, standing)
 
     async def act(self, request: Request, token: str) -> Response:
-        """Takes the call, or says how it goes: the field `do`."""
-        form = await request.form()
-        what = str(form.get("do", replies.TAKE))
+        """Takes the call, or says how it goes: the field `do`, once. Anything else changes nothing: 400."""
+        said = (await request.form()).getlist("do")
+        what = said[0] if len(said) == 1 else ""
+        is_known = what == replies.TAKE or what in replies.PROGRESS
         try:
             if what == replies.TAKE:
                 standing = await run_in_threadpool(self._answering.take, token[:TOKEN_MAX])
-            elif what in replies.PROGRESS:
-                standing = await run_in_threadpool(self._answering.progress, token[:TOKEN_MAX], what)
+            elif is_known:
+                standing = await run_in_threadpool(self._answering.progress, token[:TOKEN_MAX], str(what))
             else:
                 standing = await run_in_threadpool(self._answering.look, token[:TOKEN_MAX])
         except Unavailable:
             return self._page(request, Standing("unavailable"))
+        if not is_known:
+            return self._page(request, standing, 400)
         if standing.told is None:
             return self._page(request, standing)
         return RedirectResponse(request.url.path, 303, headers=PAGE_HEADERS)
 
-    def _page(self, request: Request, standing: Standing) -> HTMLResponse:
+    def _page(self, request: Request, standing: Standing, status: int = 200) -> HTMLResponse:
         told = standing.told
         language = self._pages.languages.get(told.language if told else DEFAULT) or self._pages.languages[DEFAULT]
         title = language.say(TITLES.get(told.category, TITLES["call"]) if told else N_("Answer"))
@@ -122,7 +125,7 @@ class AnswerPage:
             deeds=_deeds(standing, language),
             path=request.url.path,
         )
-        return HTMLResponse(html, STATUSES.get(standing.state, 200), headers=PAGE_HEADERS)
+        return HTMLResponse(html, STATUSES.get(standing.state, status), headers=PAGE_HEADERS)
 
 
 def _sentence(standing: Standing, language: Language) -> str:
