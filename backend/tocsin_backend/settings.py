@@ -265,7 +265,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def read_secret(path: Path) -> bytes:
     """The server's secret, ≥ 32 bytes. Raises SettingsError: missing, open to others, short or a placeholder."""
-    secret = _read_private(path, "the server's secret", "make one with `tocsin init`")
+    secret = read_private(path, "the server's secret", "make one with `tocsin init`")
     if len(secret) < SECRET_BYTES_MIN or len(set(secret)) < 12:
         raise SettingsError(f"the server's secret in {path} is too short or too plain: make one with `tocsin init`")
     if any(word in secret.decode(errors="replace").lower() for word in _PLACEHOLDERS):
@@ -277,14 +277,14 @@ def read_smtp_password(settings: Settings) -> str:
     """The password at the mail relay, "" when none is set. Raises SettingsError."""
     if settings.smtp_password_file is None:
         return ""
-    return _read_private(settings.smtp_password_file, "the mail relay's password", "write it there, mode 0600").decode()
+    return read_private(settings.smtp_password_file, "the mail relay's password", "write it there, mode 0600").decode()
 
 
 def read_sms_url(settings: Settings) -> str:
     """The SMS provider's Apprise URL, "" when none is set. Raises SettingsError, which does not repeat it."""
     if settings.sms_url_file is None:
         return ""
-    url = _read_private(settings.sms_url_file, "the SMS provider's URL", "write it there, mode 0600").decode()
+    url = read_private(settings.sms_url_file, "the SMS provider's URL", "write it there, mode 0600").decode()
     try:
         contacts.provider(url)
     except contacts.BadAddress as error:
@@ -297,13 +297,14 @@ def read_sms_inbound_token(settings: Settings) -> str:
     if settings.sms_inbound_token_file is None:
         return ""
     path = settings.sms_inbound_token_file
-    token = _read_private(path, "the SMS provider's token", "write one there, mode 0600").decode(errors="replace")
+    token = read_private(path, "the SMS provider's token", "write one there, mode 0600").decode(errors="replace")
     if len(token) < TOKEN_CHARACTERS_MIN:
         raise SettingsError(f"the SMS provider's token in {path} is shorter than {TOKEN_CHARACTERS_MIN} characters")
     return token
 
 
-def _read_private(path: Path, what: str, cure: str) -> bytes:
+def read_private(path: Path, what: str, cure: str) -> bytes:
+    """A file that nobody else may read, without blanks around it. Raises SettingsError."""
     try:
         mode = path.stat().st_mode
         content = path.read_bytes().strip()

@@ -23,7 +23,7 @@ from .domain import contacts, dispatches, watching
 from .domain.notices import Message
 from .domain.watching import Look, Watched, Word
 from .errors import Misconfigured
-from .settings import Settings, read_smtp_password
+from .settings import Settings, read_private, read_smtp_password
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +95,13 @@ def _whom(line: str) -> tuple[str, str, str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of the file of addresses. Raises Misconfigured."""
+    """The lines of the file of addresses, which hold secrets: mode 0600. Raises SettingsError, Misconfigured."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise Misconfigured(f"{path} cannot be read: {error.strerror}") from None
+        return (
+            read_private(path, "the file of addresses", "write an address a line there, mode 0600")
+            .decode()
+            .splitlines()
+        )
     except UnicodeDecodeError:
         raise Misconfigured(f"{path} is not UTF-8") from None
 

@@ -16,7 +16,7 @@ from tocsin_backend.cli import main
 from tocsin_backend.domain import watching
 from tocsin_backend.domain.watching import Look
 from tocsin_backend.errors import Misconfigured
-from tocsin_backend.settings import read_settings
+from tocsin_backend.settings import SettingsError, read_settings
 
 
 class Health:
@@ -141,8 +141,35 @@ def test_a_bad_file_of_addresses_is_refused_whole(tmp_path: Path) -> None:
     assert "gopher" not in str(error.value), "a line may hold a secret"
     with pytest.raises(Misconfigured, match="nobody to tell"):
         teller(["# nobody"])
-    with pytest.raises(Misconfigured, match="cannot be read"):
+    with pytest.raises(SettingsError, match="missing"):
         watchdog.read_lines(tmp_path / "none")
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    binary.chmod(0o600)
+    with pytest.raises(Misconfigured, match="UTF-8"):
+        watchdog.read_lines(binary)
+
+
+def test_the_file_of_addresses_is_nobody_else_s_and_checked_by_a_single_look_too(
+    health: Health, hook: HookServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "watchdog.txt"
+    words = ["watchdog", "--url", health.url, "--once", "--notify", str(file)]
+    file.write_text(f"{hook.url}/dog s3cret\n")
+    for mode in (0o640, 0o604):
+        file.chmod(mode)
+        assert main(words) == 3
+        assert f"chmod 600 {file}" in capsys.readouterr().err
+    file.chmod(0o600)
+    assert main(words) == 0
+    assert capsys.readouterr().out == "well\n"
+    file.write_text("mailto:nobody\ngopher://x s3cret\n")
+    assert main(words) == 3
+    said = capsys.readouterr().err
+    assert "line 1: " in said
+    assert "; line 2: " in said
+    assert "s3cret" not in said
+    assert hook.received == [], "looking once tells nobody"
 
 
 def test_the_command_looks_once(health: Health, capsys: pytest.CaptureFixture[str]) -> None:

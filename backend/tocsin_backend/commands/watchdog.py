@@ -20,16 +20,16 @@ def watchdog(args: argparse.Namespace, settings: Settings) -> int:
 
     clock = SystemClock()
     address = dog.healthz_of(args.url)
-    if args.once:
-        found = dog.look(address)
-        _say(args.json, found, None)
-        return REFUSED if found.why else OK
     if args.notify is None:
-        raise Misconfigured("--notify FILE says whom to tell; --once only looks")
+        if not args.once:
+            raise Misconfigured("--notify FILE says whom to tell; --once only looks")
+        return _look(args, dog.look(address))
     teller = dog.Teller(dog.read_lines(args.notify), settings, clock, args.language)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
+        if args.once:
+            return _look(args, dog.look(address))
         if args.test:
             return OK if teller.tell(Word(watching.BACK, "", 0)) else REFUSED
         said = [""]
@@ -45,6 +45,11 @@ def watchdog(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
+def _look(args: argparse.Namespace, found: Look) -> int:
+    _say(args.json, found, None)
+    return REFUSED if found.why else OK
+
+
 def _say(as_json: bool, found: Look, word: Word | None) -> None:
     if as_json:
         print(json.dumps({"well": not found.why, "why": found.why, "told": word.what if word else None}), flush=True)
@@ -55,7 +60,7 @@ def _say(as_json: bool, found: Look, word: Word | None) -> None:
 def register(add: Adder) -> None:
     leaf = add.leaf("watchdog", watchdog, "Watch a server from another machine, and tell people when it is silent.")
     leaf.add_argument("--url", required=True, help="the server: https://tocsin.example")
-    leaf.add_argument("--notify", type=Path, metavar="FILE", help="whom to tell, an address a line")
+    leaf.add_argument("--notify", type=Path, metavar="FILE", help="whom to tell, an address a line; mode 0600")
     leaf.add_argument("--language", default="fr", choices=LANGUAGES)
-    leaf.add_argument("--once", action="store_true", help="look once: status 0 if all is well, 1 if not")
+    leaf.add_argument("--once", action="store_true", help="look once, tell nobody: status 0 if all is well, 1 if not")
     leaf.add_argument("--test", action="store_true", help="tell everybody now that it answers, to try the addresses")
