@@ -146,7 +146,9 @@ def test_the_report_says_who_what_and_which_not(town: Rig, post: Post) -> None:
     assert [row["device"] for row in report["never_pressed"]] == ["bau-never"]
     text = "\n".join(line for _, line in drill_report.lines(report, {town.persons["bob"]: "Bob"}, "fr"))
     assert text.startswith("EXERCICE : PPMS")
-    assert "Bob (console, après 40.0 s)" in text
+    assert "Bob (console, après 40,0 s)" in text
+    assert "bau-mute : voyant « appel envoyé » (non confirmé)" in text
+    assert "bau-1 : personne effacée, par webhook (410)" in text
     assert "Anne" not in drill_report.dump(report), "no name in what is kept"
 
 

@@ -131,56 +131,90 @@ def _unconfirmed(alerts: Sequence[Row], dispatches: Sequence[Row], ledgers: Sequ
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "fr": {
         "heading": "EXERCICE : {title}",
-        "presses": "Appuis",
+        "presses": "Appuis : {n}",
         "answered": "Appels pris : {n} sur {of}",
         "times": "Délai de prise : médiane {median}, le plus long {worst}",
         "told": "Prévenus",
         "answers": "Réponses",
         "unconfirmed": "Sans confirmation",
+        "line": "{device} : {output} ({why})",
         "never": "Bornes jamais pressées",
         "nobody": "personne",
         "nothing": "aucune",
         "erased": "personne effacée",
+        "screens": "écrans des superviseurs",
+        "lamp": "voyant « {word} »",
+        "alarm-on": "alarme {group}, mise en marche de {device}/{output}",
+        "alarm-off": "alarme {group}, arrêt de {device}/{output}",
+        "by": "{who}, par {channel}",
         "after": "après {span}",
+        "point": ",",
     },
     "en": {
         "heading": "EXERCICE (drill): {title}",
-        "presses": "Presses",
+        "presses": "Presses: {n}",
         "answered": "Calls taken: {n} of {of}",
         "times": "Time to answer: median {median}, longest {worst}",
         "told": "Told",
         "answers": "Answers",
         "unconfirmed": "Not confirmed",
+        "line": "{device}: {output} ({why})",
         "never": "Posts nobody pressed",
         "nobody": "nobody",
         "nothing": "none",
         "erased": "erased person",
+        "screens": "supervisors' screens",
+        "lamp": 'lamp "{word}"',
+        "alarm-on": "alarm {group}, {device}/{output} on",
+        "alarm-off": "alarm {group}, {device}/{output} off",
+        "by": "{who}, by {channel}",
         "after": "after {span}",
+        "point": ".",
     },
 }
+
+# What the engine wrote, in people's words. An error of a provider has none: it is said as it came.
+TERMS: Final[Mapping[str, Mapping[str, str]]] = {
+    "fr": {
+        "pending": "en attente", "leased": "envoi en cours", "handed": "envoyé", "delivered": "remis", "seen": "vu",
+        "failed": "échec", "cancelled": "devenu inutile", "not confirmed": "non confirmé",
+        "unconfirmed": "jamais confirmé", "email": "courriel", "sms": "SMS", "push": "notification", "link": "lien",
+        "api": "API", "siren": "sortie d'alarme", "stored": "appel envoyé", "answered": "appel pris en charge",
+        "closed": "éteint", "fallback": "appel envoyé par le site lui-même",
+    },
+    "en": {
+        "pending": "waiting", "leased": "being sent", "handed": "sent", "cancelled": "not needed any more",
+        "unconfirmed": "never confirmed", "email": "e-mail", "sms": "SMS", "api": "API", "siren": "alarm output",
+        "stored": "call sent", "answered": "call answered", "closed": "off",
+        "fallback": "call sent by the site itself",
+    },
+}  # fmt: skip
 
 
 def lines(report: Mapping[str, Any], names: Mapping[int, str], language: str) -> list[tuple[int, str]]:
     """The report to be read: (depth, text). Depth 0 is the title, 1 a heading, 2 and 3 what stands below."""
-    words = WORDS["fr" if language == "fr" else "en"]
+    language = "fr" if language == "fr" else "en"
+    words = WORDS[language]
     answered = report["answered"]
     found = [
         (0, words["heading"].format(title=report["window"]["title"])),
-        (1, f"{words['presses']}: {report['presses']}"),
+        (1, words["presses"].format(n=report["presses"])),
         (1, words["answered"].format(**answered)),
     ]
     if answered["n"]:
-        spans = {"median": _span(answered["median_ms"]), "worst": _span(answered["worst_ms"])}
+        spans = {"median": _span(answered["median_ms"], words), "worst": _span(answered["worst_ms"], words)}
         found.append((1, words["times"].format(**spans)))
     for alert in report["alerts"]:
         found.append((1, f"{alert['site']} / {alert['device']}"))
         for heading, rows in (("told", alert["told"]), ("answers", alert["answers"])):
             found.append((2, words[heading]))
-            found += [(3, _line(each, names, words)) for each in rows] or [(3, words["nobody"])]
+            found += [(3, _line(each, names, language)) for each in rows] or [(3, words["nobody"])]
     found.append((1, words["unconfirmed"]))
-    found += [(2, f"{each['device']}: {each['output']} ({each['why']})") for each in report["unconfirmed"]] or [
-        (2, words["nothing"])
-    ]
+    for each in report["unconfirmed"]:
+        said = {"output": _output(each["output"], names, language), "why": _term(each["why"], language)}
+        found.append((2, words["line"].format(device=each["device"], **said)))
+    if not report["unconfirmed"]:
+        found.append((2, words["nothing"]))
     found.append((1, words["never"]))
     found += [(2, f"{each['site_name']} / {each['name'] or each['device']}") for each in report["never_pressed"]] or [
         (2, words["nothing"])
@@ -188,17 +222,50 @@ def lines(report: Mapping[str, Any], names: Mapping[int, str], language: str) ->
     return found
 
 
-def _line(row: Row, names: Mapping[int, str], words: Mapping[str, str]) -> str:
+def _line(row: Row, names: Mapping[int, str], language: str) -> str:
+    words = WORDS[language]
     person = row["person"]
-    who = row["target"] if person is None else names.get(person) or words["erased"]
-    after = "" if row["after_ms"] is None else ", " + words["after"].format(span=_span(row["after_ms"]))
-    status = f", {row['status']}" if "status" in row else ""
-    return f"{who} ({row['channel']}{status}{after})"
+    who = _target(row["target"], names, language) if person is None else names.get(person) or words["erased"]
+    facts = [_term(row["channel"], language)]
+    if "status" in row:
+        facts.append(_term(row["status"], language))
+    if row["after_ms"] is not None:
+        facts.append(words["after"].format(span=_span(row["after_ms"], words)))
+    return f"{who} ({', '.join(facts)})"
 
 
-def _span(ms: int) -> str:
+def _output(output: str, names: Mapping[int, str], language: str) -> str:
+    """A lamp or an alarm by its own name, a notice by whom and what: "Anne, par courriel"."""
+    channel, space, target = output.partition(" ")
+    if not space:
+        return _target(output, names, language)
+    words = {"who": _target(target, names, language), "channel": _term(channel, language)}
+    return WORDS[language]["by"].format(**words)
+
+
+def _target(target: str, names: Mapping[int, str], language: str) -> str:
+    """Whom or what a dispatch's target stands for."""
+    words = WORDS[language]
+    kind, _, rest = target.partition(":")
+    if kind == "person" and rest.partition("/")[0].isdigit():
+        return names.get(int(rest.partition("/")[0])) or words["erased"]
+    if kind == "lamp":
+        return words["lamp"].format(word=_term(rest, language))
+    if kind == "alarm" and rest.count("/") == 3:
+        group, device, output, word = rest.split("/")
+        return words[f"alarm-{word}"].format(group=group, device=device, output=output)
+    return words["screens"] if target == "console" else target
+
+
+def _term(word: str, language: str) -> str:
+    return TERMS[language].get(word, word)
+
+
+def _span(ms: int, words: Mapping[str, str]) -> str:
     seconds = ms / 1000
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s".replace(".", words["point"])
+    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
 
 
 CSV_COLUMNS: Final = ("alert", "site", "device", "what", "who", "channel", "status", "after_ms", "detail")
