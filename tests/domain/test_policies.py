@@ -87,7 +87,6 @@ targets = [
         "step[1].targets[6].channel: 'email' reaches nobody by itself; here: console, cap, dc09/<centre>",
         "step[1].targets[7].channels: must be a list of at least one channel",
         "step[1].targets[8].channels: 'pager' is not a channel to a person; here: webhook, email, sms, push",
-        "step[1].targets[8].person: 'a.martin' cannot be reached by pager: no such contact method",
         "step[1].targets[9]: must be a table: { person = … }, { role = … } or { channel = … }",
         "step[1].targets[10]: must name exactly one of person, role, roster, desk, channel, alarms",
     ]

@@ -250,3 +250,12 @@ def test_a_year_of_an_hourly_roster_is_computed_quickly() -> None:
     year = shifts(weekly, at("2026-02-01 00:00"), at("2026-02-01 00:00") + 365 * 24 * HOUR)
     assert len(year) == 53
     assert all(one.to_ms - one.from_ms <= timedelta(days=7, hours=1) / timedelta(milliseconds=1) for one in year)
+
+
+def test_hours_that_cannot_be_read_are_not_also_said_to_be_empty() -> None:
+    document = {"id": "r", "title": "R", "rule": [{"hours": ["8:00-18:00"], "people": ["a"]}]}
+    with pytest.raises(BadDocument) as caught:
+        rosters.parse(document, {"a": 1}, {}, PARIS)
+    assert [str(each) for each in caught.value.faults] == [
+        "rule[0].hours[0]: must be a span such as \"08:00-18:00\", not '8:00-18:00'"
+    ]

@@ -299,7 +299,7 @@ class _PolicyReader(Reader):
             if channel not in PERSONAL_CHANNELS:
                 reason = f"{channel!r} is not a channel to a person; here: {', '.join(PERSONAL_CHANNELS)}"
                 self.fault(f"{path}.channels", reason)
-        return tuple(str(channel) for channel in given)
+        return tuple(channel for channel in given if channel in PERSONAL_CHANNELS)
 
     def when(self, path: str, target: Mapping[str, object]) -> tuple[str, str]:
         """`during` and `not_during`, which must leave some hour in which the target counts."""

@@ -266,7 +266,7 @@ def _read(
     if kind == "rule":
         days = reader.words(f"{path}.days", table.get("days", list(DAYS)), DAYS)
         hours = reader.hours(f"{path}.hours", table.get("hours"))
-        if not hours and "hours" in table:
+        if table.get("hours") == []:
             reader.fault(f"{path}.hours", "is empty: the rule never holds")
         rule = Rule(tuple(sorted({DAYS.index(day) for day in days})), hours)
         team = tuple(dict.fromkeys(login for each in teams for login in each))
