@@ -1,6 +1,7 @@
 """The sample scenarios, line by line; and a scenario that is wrong is refused whole."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -14,63 +15,63 @@ LINES = {
     "dead_sms": [
         "02:10:00  panne : sms",
         "02:10:01  bau-1 : appel",
-        "02:10:01  console prévenu par console",
-        "02:10:01  anne non joint par sms",
-        "02:10:01  anne prévenu par email",
-        "02:10:03  anne non joint par sms",
-        "02:10:08  anne non joint par sms",
-        "02:10:23  anne non joint par sms",
-        "02:11:01  bob non joint par sms",
-        "02:11:03  bob non joint par sms",
-        "02:11:08  bob non joint par sms",
-        "02:11:23  bob non joint par sms",
+        "02:10:01  → console, par console",
+        "02:10:01  échec : anne, par sms",
+        "02:10:01  → anne, par email",
+        "02:10:03  échec : anne, par sms",
+        "02:10:08  échec : anne, par sms",
+        "02:10:23  échec : anne, par sms",
+        "02:11:01  échec : bob, par sms",
+        "02:11:03  échec : bob, par sms",
+        "02:11:08  échec : bob, par sms",
+        "02:11:23  échec : bob, par sms",
         "02:11:23  étape non transmise",
         "02:11:23  sans réponse",
         "02:11:23  alerte technique : étape non transmise",
         "02:11:23  alerte technique : sans réponse",
-        "02:11:23  bob non joint par sms",
-        "02:11:25  bob non joint par sms",
-        "02:11:30  bob non joint par sms",
+        "02:11:23  échec : bob, par sms",
+        "02:11:25  échec : bob, par sms",
+        "02:11:30  échec : bob, par sms",
         "02:11:40  rétabli : sms",
-        "02:11:45  bob prévenu par sms",
+        "02:11:45  → bob, par sms",
         "02:12:30  prise",
         "02:12:30  voyant du poste : prise",
         "02:12:30  bob répond : prise",
-        "02:12:30  anne apprend par email que l'alerte est prise",
+        "02:12:30  → anne, par email : l'alerte est prise",
     ],
     "drill_beside_real": [
         "10:00:00  l'exercice commence",
         "10:00:05  bau-1 : appel d'exercice",
-        "10:00:05  anne prévenu par sms",
-        "10:00:05  anne prévenu par email",
+        "10:00:05  → anne, par sms",
+        "10:00:05  → anne, par email",
         "10:01:00  l'exercice finit",
         "10:01:05  bau-2 : appel",
-        "10:01:05  anne prévenu par sms",
-        "10:01:05  anne prévenu par email",
-        "10:01:05  secours prévenu par sms",
+        "10:01:05  → anne, par sms",
+        "10:01:05  → anne, par email",
+        "10:01:05  → secours, par sms",
     ],
     "night_press": [
         "02:10:00  bau-1 : appel",
-        "02:10:00  console prévenu par console",
-        "02:10:00  anne prévenu par sms",
-        "02:10:00  anne prévenu par email",
-        "02:11:00  bob prévenu par sms",
+        "02:10:00  → console, par console",
+        "02:10:00  → anne, par sms",
+        "02:10:00  → anne, par email",
+        "02:11:00  → bob, par sms",
         "02:13:00  sans réponse",
         "02:13:00  alerte technique : sans réponse",
-        "02:13:00  bob prévenu par sms",
-        "02:15:00  bob prévenu par sms",
-        "02:17:00  bob prévenu par sms",
+        "02:13:00  → bob, par sms",
+        "02:15:00  → bob, par sms",
+        "02:17:00  → bob, par sms",
     ],
     "prank_night": [
         "23:30:00  bau-1 : appel",
-        "23:30:00  console prévenu par console",
-        "23:30:00  anne prévenu par sms",
-        "23:30:00  anne prévenu par email",
+        "23:30:00  → console, par console",
+        "23:30:00  → anne, par sms",
+        "23:30:00  → anne, par email",
         "23:30:05  bau-1 : appel",
         "23:30:10  bau-2 : appel",
-        "23:30:10  console prévenu par console",
-        "23:30:10  anne prévenu par sms",
-        "23:30:10  anne prévenu par email",
+        "23:30:10  → console, par console",
+        "23:30:10  → anne, par sms",
+        "23:30:10  → anne, par email",
         "23:30:30  prise",
         "23:30:30  voyant du poste : prise",
         "23:30:30  anne répond : prise",
@@ -85,10 +86,10 @@ LINES = {
         "02:10:00  bau-1 : appel",
         "02:10:00  étape sans personne",
         "02:10:00  alerte technique : étape sans personne",
-        "02:10:00  bob prévenu par sms",
+        "02:10:00  → bob, par sms",
         "02:12:00  sans réponse",
         "02:12:00  alerte technique : sans réponse",
-        "02:12:00  bob prévenu par sms",
+        "02:12:00  → bob, par sms",
     ],
 }
 
@@ -105,6 +106,16 @@ def test_every_sample_has_its_lines():
 def test_a_sample_happens_exactly_so(name):
     played = scenario((SCENARIOS / f"{name}.toml").read_text(encoding="utf-8"))
     assert [simulation.said(line, played, "fr") for line in simulation.play(played)] == LINES[name]
+
+
+def test_the_documented_sample_is_accepted_and_names_every_key():
+    readme = (SCENARIOS.parent / "README.md").read_text(encoding="utf-8")
+    (sample,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    document = tomllib.loads(sample)
+    assert simulation.play(simulation.parse(document))
+    assert set(document) == set(simulation.KEYS)
+    assert {key for person in document["person"] for key in person} == set(simulation.PERSON_KEYS)
+    assert {key for event in document["event"] for key in event} == set(simulation.EVENT_KEYS)
 
 
 def test_nobody_outside_hears_of_a_drill():
@@ -153,7 +164,7 @@ id = "X"
 def test_the_command_prints_lines_or_one_document(tmp_path, capsys):
     path = SCENARIOS / "roster_gap.toml"
     assert main(["simulate", str(path), "--language", "en"]) == 0
-    assert "02:10:00  bob told by sms" in capsys.readouterr().out.splitlines()
+    assert "02:10:00  → bob, by sms" in capsys.readouterr().out.splitlines()
     assert main(["simulate", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["lines"][0] == {"at_ms": 0, "what": "press", "who": "bau-1", "by": ""}
     bad = tmp_path / "bad.toml"

@@ -8,7 +8,7 @@ KEY = "00112233445566778899aabbccddeeff"
 def test_an_alarm_group_is_made_changed_listed_and_removed(user):
     user.json("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "sirene-1")
     words = ("alarm-group", "add", "--org", "demo", "--id", "cour", "--site", "emperi")
-    user.json(*words, "--output", "sirene-1/hall")
+    assert user.run(*words, "--output", "sirene-1/hall").stdout == "alarm group cour: 1 output\n"
     user.json(*words, "--title", "Cour", "--output", "sirene-1/cour", "--output", "sirene-1/hall")
     (group,) = user.json("alarm-group", "list", "--org", "demo")
     assert (group["title"], group["outputs"]) == ("Cour", [["sirene-1", "cour"], ["sirene-1", "hall"]])

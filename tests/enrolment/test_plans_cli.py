@@ -69,14 +69,15 @@ def test_the_dry_run_is_a_table_of_who_by_what_and_when(town, capsys):
     )
     assert [line.split() for line in said.splitlines()[1:]] == [
         ["after", "pass", "step", "what", "who", "by"],
-        ["+0:00", "1", "0", "told", "console", "console"],
-        ["+0:00", "1", "0", "told", "b.durand", "(b.durand)", "email"],
+        ["+0:00", "1", "1", "told", "console", "console"],
+        ["+0:00", "1", "1", "told", "b.durand", "(b.durand)", "email"],
     ]
     assert "durand" not in run(capsys, *words, "2026-11-21 12:00")
     assert "is not a time" in run(capsys, *words, "samedi", status=1)
     assert "there is no site" in run(capsys, "policy", "dry-run", *ORG, "--site", "x", status=1)
     document = json.loads(run(capsys, *words, "2026-11-21 02:10", "--json"))
     assert [line["login"] for line in document["lines"]] == [None, "b.durand"]
+    assert [line["step"] for line in document["lines"]] == [0, 0], "programs count from 0"
 
 
 def test_doubts_and_readiness(town, capsys):

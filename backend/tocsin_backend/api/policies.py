@@ -136,7 +136,7 @@ class PressBody(BaseModel):
 
 
 class LineShape(BaseModel):
-    """Who is told, by what, how long after the press. `what` is told, empty-step or unanswered."""
+    """Who is told, by what, how long after the press. `what` is told, empty-step or unanswered; `step` is from 0 on."""
 
     offset_ms: int = Field(examples=[30000])
     pass_: int = Field(alias="pass", examples=[1])

@@ -83,6 +83,11 @@ def say(args: argparse.Namespace, document: Any, lines: Iterable[str]) -> None:
             print(line)
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 output", "2 outputs" """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def columns(rows: Sequence[dict[str, Any]], names: Sequence[str], none: str) -> list[str]:
     """The rows as aligned text under a heading; `none` when there is none."""
     if not rows:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tocsin_backend.commands import OK, Adder, columns, machines, say
+from tocsin_backend.commands import OK, Adder, columns, counted, machines, say
 from tocsin_backend.commands.documents import refused
 from tocsin_backend.errors import Invalid
 from tocsin_backend.plans import DocumentFaults
@@ -22,7 +22,7 @@ def group_add(args: argparse.Namespace, settings: Settings) -> int:
     except DocumentFaults as error:
         return refused(argparse.Namespace(json=args.json, file=f"alarm group {args.id}"), error)
     found = {"org": args.org, "group": args.id, "outputs": [list(each) for each in outputs]}
-    say(args, found, [f"alarm group {args.id}: {len(outputs)} outputs"])
+    say(args, found, [f"alarm group {args.id}: {counted(len(outputs), 'output')}"])
     return OK
 
 

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import datetime
+import json
 
 from tocsin_backend.clock import SystemClock
 from tocsin_backend.commands import OK, REFUSED, Adder, columns, opened, say
@@ -64,12 +65,18 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
         "timeline": [dataclasses.asdict(each) for each in entries],
     }
     asked = f"; {row.close_asked_by} asked to close it: a second person is needed" if row.close_asked_by else ""
-    state = f"{row.status}, epoch {row.epoch}, pass {row.pass_}, step {row.step}{asked}"
+    state = f"{row.status}, epoch {row.epoch}, pass {row.pass_}, step {row.step + 1}{asked}"
     where = ", ".join(each for each in (row.site_name or row.org_name, row.device_name or row.device) if each)
     lines = [f"{row.category} {row.mode}: {where}", state]
     lines += [f"{each.person} by {each.channel} {each.progress}".rstrip() for each in answers]
-    say(args, document, [*lines, *(f"{_clock(each.at_ms)} {each.what} {each.data}" for each in entries)])
+    say(args, document, [*lines, *(f"{_clock(each.at_ms)} {each.what} {_from_one(each.data)}" for each in entries)])
     return OK
+
+
+def _from_one(data: str) -> str:
+    """An entry's data for people, who count steps from 1."""
+    found = json.loads(data)
+    return json.dumps(found | {"step": found["step"] + 1}, ensure_ascii=False) if "step" in found else data
 
 
 def act(args: argparse.Namespace, settings: Settings) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin_backend.clock import SystemClock
-from tocsin_backend.commands import OK, REFUSED, opened, say
+from tocsin_backend.commands import OK, REFUSED, counted, opened, say
 from tocsin_backend.errors import Invalid
 from tocsin_backend.plans import DocumentFaults, Plans, Source
 from tocsin_backend.settings import Settings
@@ -59,7 +59,7 @@ def import_file(args: argparse.Namespace, settings: Settings, what: str, chosen:
     except DocumentFaults as error:
         return refused(args, error)
     done = "is good, nothing was changed" if args.check else f"is version {saved['version']} now"
-    steps = f" ({saved['steps']} steps)" if "steps" in saved else ""
+    steps = f" ({counted(saved['steps'], 'step')})" if "steps" in saved else ""
     say(args, {"ok": True, **saved}, [f"{what} {saved['id']}{steps} {done}"])
     return OK
 

@@ -67,6 +67,11 @@ def line_row(line: Line) -> dict[str, Any]:
     }
 
 
+def from_one(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a table: people count steps from 1, programs from 0."""
+    return row | {"step": row["step"] + 1}
+
+
 SHOWN = ("after", "pass", "step", "what", "who", "by")
 
 
@@ -82,9 +87,10 @@ def policy_dry_run(args: argparse.Namespace, settings: Settings) -> int:
         "policy": tried.policy.id, "version": tried.version, "at_ms": tried.at_ms, "at": tried.at, "zone": tried.zone,
         "lines": rows, "cut": tried.run.cut,
     }  # fmt: skip
+    shown = [from_one(row) for row in rows]
     head = f"a press at {args.site} at {tried.at}, policy {tried.policy.id} version {tried.version}, nobody answers:"
     more = ["… and more, left out"] if tried.run.cut else []
-    say(args, document, [head, *columns(rows, SHOWN, "nobody is told"), *more])
+    say(args, document, [head, *columns(shown, SHOWN, "nobody is told"), *more])
     return OK
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tocsin_backend.commands import OK, REFUSED, Adder, columns, opened, say
 from tocsin_backend.commands.documents import now_ms
-from tocsin_backend.commands.policies import line_row
+from tocsin_backend.commands.policies import from_one, line_row
 from tocsin_backend.domain.localtime import spelled
 from tocsin_backend.domain.readiness import NOT_READY, VERDICTS, Readiness
 from tocsin_backend.outlook import all_readiness, instant, site_readiness
@@ -41,7 +41,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         for row in answer["rings"]:
             row["proven"] = "" if not row["login"] else _day(row["proven_ms"])
         shown = ("after", "step", "what", "who", "by", "proven")
-        lines += [f"    {line}" for line in columns(answer["rings"], shown, "nobody rings")]
+        lines += [f"    {line}" for line in columns([from_one(row) for row in answer["rings"]], shown, "nobody rings")]
     return lines
 
 

@@ -2,7 +2,7 @@
 
 A scenario is a TOML document: people, one policy, calendars and rosters as in their own files, and events at seconds
 after its start: presses, answers, closes, channels that go down and up, a clock that jumps, a drill that begins.
-Nothing is stored and nothing leaves.
+Nothing is stored and nothing leaves. The format is described in simulators/README.md.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,22 +27,25 @@ MAX_EVENTS: Final = 1_000
 MAX_LINES: Final = 20_000
 ROLES: Final = ("administrator", "supervisor", "technician", "observer")
 DEEDS: Final = ("press", "answer", "close", "down", "up", "clock_s", "drill")
+KEYS: Final = ("title", "start", "timezone", "minutes", "person", "policy", "calendar", "roster", "event")
+PERSON_KEYS: Final = ("login", "name", "role", "channels", "external")
+EVENT_KEYS: Final = ("at_s", *DEEDS, "device", "reason", "silent")
 SAID: Final = ("answered", "closed", "reopened", "empty-step", "step-undeliverable", "unanswered", "second-needed")
 
 PHRASES: Final = {
     "fr": {
-        "press": "{who} : appel", "drill-press": "{who} : appel d'exercice", "notify": "{who} prévenu par {by}",
-        "taken": "{who} apprend par {by} que l'alerte est prise", "closed": "{who} apprend par {by} la clôture",
-        "info": "{who} est sollicité par {by} pour clore", "refused": "{who} non joint par {by}",
+        "press": "{who} : appel", "drill-press": "{who} : appel d'exercice", "notify": "→ {who}, par {by}",
+        "taken": "→ {who}, par {by} : l'alerte est prise", "closed": "→ {who}, par {by} : l'alerte est close",
+        "info": "→ {who}, par {by} : une deuxième personne doit clore", "refused": "échec : {who}, par {by}",
         "lamp": "voyant du poste : {by}", "down": "panne : {who}", "up": "rétabli : {who}",
         "clock": "l'horloge saute de {by} s, redémarrage", "drill-begins": "l'exercice commence",
         "drill-ends": "l'exercice finit", "answer": "{who} répond : {by}", "close": "{who} clôt : {by}",
         "fact": "{by}", "trouble": "alerte technique : {by}",
     },
     "en": {
-        "press": "{who}: press", "drill-press": "{who}: drill press", "notify": "{who} told by {by}",
-        "taken": "{who} hears by {by} that it is taken", "closed": "{who} hears by {by} that it is closed",
-        "info": "{who} is asked by {by} to close too", "refused": "{who} not reached by {by}",
+        "press": "{who}: press", "drill-press": "{who}: drill press", "notify": "→ {who}, by {by}",
+        "taken": "→ {who}, by {by}: it is taken", "closed": "→ {who}, by {by}: it is closed",
+        "info": "→ {who}, by {by}: a second person has to close it", "refused": "failed: {who}, by {by}",
         "lamp": "the post's lamp: {by}", "down": "outage: {who}", "up": "working again: {who}",
         "clock": "the clock jumps by {by} s, restart", "drill-begins": "the drill begins",
         "drill-ends": "the drill ends", "answer": "{who} answers: {by}", "close": "{who} closes: {by}",
@@ -104,9 +107,7 @@ _Made = TypeVar("_Made")
 def parse(document: Mapping[str, object]) -> Scenario:
     """The scenario in a parsed TOML file. Raises documents.BadDocument with every fault."""
     reader = Reader()
-    reader.keys(
-        "", document, ("title", "start", "timezone", "minutes", "person", "policy", "calendar", "roster", "event")
-    )
+    reader.keys("", document, KEYS)
     title = reader.title("title", document.get("title"))
     zone = document.get("timezone", "Europe/Paris")
     if not is_zone(zone):
@@ -166,7 +167,7 @@ def _people(reader: Reader, document: Mapping[str, object]) -> list[Person]:
     found: list[Person] = []
     ways = 0
     for path, table in reader.tables("person", document.get("person", []), 500):
-        reader.keys(f"{path}.", table, ("login", "name", "role", "channels", "external"))
+        reader.keys(f"{path}.", table, PERSON_KEYS)
         login = reader.title(f"{path}.login", table.get("login"))
         if login in {each.login for each in found}:
             reader.fault(f"{path}.login", f"{login!r} is there twice")
@@ -182,7 +183,7 @@ def _people(reader: Reader, document: Mapping[str, object]) -> list[Person]:
 
 def _deeds(reader: Reader, document: Mapping[str, object], people: Mapping[str, Person]) -> Iterator[Deed]:
     for path, table in reader.tables("event", document.get("event", []), MAX_EVENTS):
-        reader.keys(f"{path}.", table, ("at_s", *DEEDS, "device", "reason", "silent"))
+        reader.keys(f"{path}.", table, EVENT_KEYS)
         at_s = reader.integer(f"{path}.at_s", table.get("at_s"), 0, 86_400)
         given = [what for what in DEEDS if what in table]
         if len(given) != 1:
