@@ -38,8 +38,8 @@ from .drills import Drills
 from .errors import Forbidden, Invalid, NotFound, Unavailable
 from .lateness import Lateness
 from .outbox import Outbox
+from .store import alarms, devices, engines, people, probes, windows
 from .store import alerts as alert_rows
-from .store import devices, engines, people, probes, windows
 from .store import dispatches as dispatch_rows
 from .store.database import Database, Gate, Notes, Priority, notes
 from .store.devices import Tracked
@@ -219,6 +219,7 @@ class Engine:
         for sender in self.senders.values():
             sender.stop(patience_s)
         if self._thread is not None:
+            self.lateness.flush(self.database, last=True, patience_s=patience_s)
             self._leave(patience_s)
 
     def heartbeat_age_ms(self) -> int:
@@ -550,7 +551,7 @@ class Engine:
     def answer(self, org: str, alert_id: str, person_id: int, channel: str, epoch: int | None = None) -> str:
         """A person takes the alert: "won", "taken" (by somebody else), "stale" (an older epoch) or "late" (closed).
 
-        Raises NotFound, Forbidden, Unavailable.
+        Raises NotFound, Forbidden, Unavailable; Invalid for an epoch that has not begun.
         """
         return self._act(org, alert_id, person_id, "answer", Take(person_id, channel, epoch))
 
@@ -560,7 +561,7 @@ class Engine:
         """A person closes the alert: "closed", "stale" (an older epoch), or "ignored" if it was closed already.
 
         A silent alert and a threat take two people: "second-needed" until another person closes it as well.
-        Raises NotFound, Forbidden, Unavailable; Invalid for a reason that is not in alerts.REASONS.
+        Raises NotFound, Forbidden, Unavailable; Invalid for a reason not in alerts.REASONS, or an epoch to come.
         """
         if reason not in alerts.REASONS:
             raise Invalid(f"the reason must be one of: {', '.join(alerts.REASONS)}")
@@ -569,14 +570,14 @@ class Engine:
     def escalate(self, org: str, alert_id: str, person_id: int, epoch: int, pass_: int, step: int) -> str:
         """A person asks for the next step now, quoting the current one: "escalated", or "ignored" for a stale quote.
 
-        Raises NotFound, Forbidden, Unavailable.
+        Raises NotFound, Forbidden, Unavailable; Invalid for an epoch that has not begun.
         """
         return self._act(org, alert_id, person_id, "escalate", Escalate(person_id, epoch, pass_, step))
 
     def progress(self, org: str, alert_id: str, person_id: int, progress: str, epoch: int | None = None) -> str:
         """A person says how it goes: "recorded", "reopened" (needs help), "stale" (an older epoch) or "late" (closed).
 
-        Raises NotFound, Forbidden, Unavailable; Invalid for a word that is not in alerts.PROGRESS.
+        Raises NotFound, Forbidden, Unavailable; Invalid for a word that is not in alerts.PROGRESS, or an epoch to come.
         """
         if progress not in alerts.PROGRESS:
             raise Invalid(f"progress must be one of: {', '.join(alerts.PROGRESS)}")
@@ -587,7 +588,7 @@ class Engine:
 
         "held": another open alert has all of it on as well, and it stays on until that one's all-clear.
 
-        Raises NotFound, Forbidden, Unavailable.
+        Raises NotFound (the alert, or the group), Forbidden, Unavailable.
         """
         return self._act(org, alert_id, person_id, "close", AllClear(person_id, group))
 
@@ -619,6 +620,20 @@ class Engine:
                 raise NotFound("there is no such alert")
             if person is None or not known or not rights.may(person.role, action, alert.category):
                 raise Forbidden
+            _refuse_what_is_not(conn, alert, event)
             return self.outbox.apply(conn, alert, event, self.clock.now_ms())
 
         return self.database.write(job, Priority.ACTION).result().outcome
+
+
+def _refuse_what_is_not(conn: Connection, alert: Alert, event: escalation.Event) -> None:
+    """Nobody can have seen an epoch that has not begun, and no all-clear goes to a group that there is not.
+
+    A group that was taken away since still has its all-clear, for what the alert switched on. Raises Invalid, NotFound.
+    """
+    if isinstance(event, Take | Close | Progress | Escalate) and (event.epoch or 0) > alert.epoch:
+        raise Invalid(f"epoch {event.epoch} has not begun: the alert is in epoch {alert.epoch}")
+    if isinstance(event, AllClear) and event.group and alarms.outputs(conn, alert.org, event.group) is None:
+        ordered = f"alarm:{event.group}/"
+        if all(not each.target.startswith(ordered) for each in alert_rows.rows(conn, alert, 0, told=False).dispatches):
+            raise NotFound(f"there is no alarm group {event.group[:40]!r}")

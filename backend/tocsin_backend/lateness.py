@@ -3,8 +3,8 @@
     lateness.served("alert", due_ms, now_ms, alert_id=alert_id)   # after its commit, from the engine's thread
     lateness.flush(database)                                       # at most one statement, and alerts when needed
 
-What is gathered waits for the next turn, 5 s at most: a kill loses that much of the figures, never an alert's own
-lateness, which stands in its timeline. Rules and limits: domain/lateness.py.
+What is gathered waits for the next turn, 5 s at most, or for the stop: a kill loses that much of the figures, never
+an alert's own lateness, which stands in its timeline. Rules and limits: domain/lateness.py.
 """
 
 import logging
@@ -82,11 +82,14 @@ class Lateness:
                     _keep_worst(self._late_alerts, alert_id, (name, late_ms))
         return late_ms
 
-    def flush(self, database: Database) -> None:
-        """Store what is old enough, say what is late, clear what is quiet. Without a database it waits for the next."""
+    def flush(self, database: Database, last: bool = False, patience_s: float | None = None) -> None:
+        """Store what is old enough, say what is late, clear what is quiet. Without a database it waits for the next.
+
+        `last`: there is no next one, so everything is stored; `patience_s`: how long the database may take.
+        """
         now_ms = self._now_ms()
         with self._lock:
-            is_old = self._since_ms is not None and now_ms - self._since_ms >= STORE_EVERY_MS
+            is_old = self._since_ms is not None and (last or now_ms - self._since_ms >= STORE_EVERY_MS)
             is_late = bool(self._late_orgs or self._late_alerts)
             is_quiet = any(alarm.is_quiet(now_ms) for alarm in self._alarms.values())
             if not (is_old or is_late or is_quiet):
@@ -94,9 +97,10 @@ class Lateness:
             batch = _Batch(self._waiting, self._late_orgs, self._late_alerts)
             self._waiting, self._since_ms, self._late_orgs, self._late_alerts = {}, None, {}, {}
         try:
-            self._alarms, self._over = database.write(partial(self._store, batch, now_ms), Priority.ENGINE).result()
-        except Unavailable as error:
-            log.warning("lateness is stored later: %s", error)
+            job = partial(self._store, batch, now_ms)
+            self._alarms, self._over = database.write(job, Priority.ENGINE).result(patience_s)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("lateness was not stored: %s", error)
             with self._lock:
                 self._give_back(batch, now_ms)
 

@@ -119,3 +119,20 @@ def test_a_guest_who_was_told_sees_and_takes_it_and_nobody_else_of_hers(house, a
 @pytest.mark.parametrize("query", ["category=fire", "whose=all", "mode=test"])
 def test_a_filter_that_is_none_is_refused(house, query):
     assert house.ask("GET", f"/api/v1/alerts?{query}", OBSERVER).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("action", "more"),
+    [
+        ("answer", {}),
+        ("progress", {"progress": "en-route"}),
+        ("close", {"reason": "false"}),
+        ("escalate", {"pass": 1, "step": 0}),
+    ],
+)
+def test_an_epoch_to_come_is_refused(house, alert_id, action, more):
+    answer = house.ask("POST", f"/api/v1/alerts/{alert_id}/{action}", BOSS, json={"epoch": 9, **more})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "invalid")
+    assert error["message"] == "epoch 9 has not begun: the alert is in epoch 1"
+    assert get(house, f"alerts/{alert_id}")["status"] == "raised"

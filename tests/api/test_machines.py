@@ -94,5 +94,10 @@ def test_an_all_clear_is_for_who_may_close(house, alert_id, role, status):
     assert answer.status_code == status
     if status == 200:
         assert answer.json() == {"outcome": "ignored"}  # this alert had switched nothing on
+        unknown = house.ask("POST", path, f"{role}-demo", json={"group": "none"})
+        assert (unknown.status_code, unknown.json()["error"]["message"]) == (404, "there is no alarm group 'none'")
+        assert house.ask("PUT", "/api/v1/alarm-groups/cour", "administrator-demo", json=GROUP).status_code == 200
+        assert house.ask("POST", path, f"{role}-demo", json={"group": "cour"}).json() == {"outcome": "ignored"}
+        assert house.ask("DELETE", "/api/v1/alarm-groups/cour", "administrator-demo").status_code == 200
     assert house.ask("POST", path, "supervisor-other", json={}).status_code == 404
     assert house.ask("POST", path, json={}).status_code == 401

@@ -185,6 +185,25 @@ def test_who_may_answer_and_close(rig: Rig) -> None:
     assert rig.sql("SELECT person_id FROM answer") == [(anne,)]
 
 
+def test_an_act_that_quotes_an_epoch_to_come_is_refused_and_changes_nothing(rig: Rig) -> None:
+    post = furnish(rig)
+    anne = rig.persons["anne"]
+    alert = post.press()["alert"]
+    rig.run()
+    acts: list[Callable[[], str]] = [
+        lambda: rig.engine.answer(ORG, alert, anne, "console", 2),
+        lambda: rig.engine.progress(ORG, alert, anne, "en-route", 2),
+        lambda: rig.engine.close(ORG, alert, anne, "false", epoch=9),
+        lambda: rig.engine.escalate(ORG, alert, anne, 2, 1, 0),
+    ]
+    state = "SELECT status, timeline_seq, (SELECT count(*) FROM answer), (SELECT count(*) FROM dispatch) FROM alert"
+    before = rig.sql(state)
+    for act in acts:
+        with pytest.raises(Invalid, match=r"^epoch \d has not begun: the alert is in epoch 1$"):
+            act()
+    assert rig.sql(state) == before
+
+
 def test_two_supervisors_at_once_have_one_winner(rig: Rig) -> None:
     post = furnish(rig)
     people = [rig.persons["anne"], rig.persons["bob"]] * 4

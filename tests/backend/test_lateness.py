@@ -130,6 +130,13 @@ def test_an_engine_that_starts_takes_over_the_open_alert_and_clears_it(late_rig:
     assert lateness_alerts(rig)[0][6] == "cleared"
 
 
+def test_what_waits_for_its_storing_is_stored_by_an_orderly_stop(rig: Rig) -> None:
+    rig.engine.start()
+    rig.engine.lateness.served("alert", rig.clock.now - 40, rig.clock.now, ORG)
+    rig.engine.stop()
+    assert stored(rig)["alert"] == (1, 0, 40)
+
+
 def test_figures_add_up_within_an_hour_and_a_new_hour_begins_a_row(rig: Rig) -> None:
     def add(at_ms: int, *late: int) -> None:
         tally = rows.Tally()

@@ -87,6 +87,8 @@ def test_enrolment_beside_a_running_server(user):
             outcomes = [user.json("alert", act, alert, "--as", "alice", *more)["outcome"] for act, more in acts]
             assert outcomes == ["won", "recorded", "escalated"]
             assert user.json("alert", "answer", alert, "--as", "alice", "--epoch", "1", status=1)["outcome"] == "stale"
+            to_come = user.refusal("alert", "close", alert, "--as", "alice", "--reason", "test", "--epoch", "9")
+            assert to_come == "epoch 9 has not begun: the alert is in epoch 2"
             seen = client.get(f"/api/v1/alerts/{alert}").json()
             assert (seen["status"], seen["epoch"], seen["answers"][0]["channel"]) == ("raised", 2, "command-line")
             assert user.json("alert", "close", alert, "--as", "alice", "--reason", "test")["outcome"] == "closed"

@@ -6,6 +6,7 @@ from rig_estate import alarm_group, channels, organisation, person_of
 from tocsin_backend.domain.dispatches import Outcome
 from tocsin_backend.domain.policies import Target
 from tocsin_backend.domain.windows import Draft
+from tocsin_backend.errors import NotFound
 from town import ANNE, BOB, CARL, FOREVER_MS, POLICE, alive, answer, close, texts
 
 SCREEN_TOLD = {("console", "notify"): 1}
@@ -52,7 +53,8 @@ def test_51_the_horns_sound_until_the_all_clear_whatever_is_answered_and_closed(
     assert orders(horns) == [("horn-1/out-1/on", "delivered"), ("horn-2/out-1/on", "pending")]
     horns.run(5_000)
     assert horns.told() == {("siren", "actuate"): 1}
-    assert horns.engine.all_clear(ORG, alert, horns.persons["bob"], "elsewhere") == "ignored"
+    with pytest.raises(NotFound, match="there is no alarm group 'elsewhere'"):
+        horns.engine.all_clear(ORG, alert, horns.persons["bob"], "elsewhere")
     assert horns.engine.all_clear(ORG, alert, horns.persons["bob"]) == "all-clear"
     horns.run()
     assert horns.told() == {("siren", "actuate"): 2}

@@ -43,7 +43,8 @@ class AllClearBody(BaseModel):
 
 
 class AllClearShape(BaseModel):
-    """`outcome`: "all-clear", or "ignored" when the alert had switched nothing on."""
+    """`outcome`: "all-clear"; "held" when another open alert has all of it on too, and it stays on until that one's
+    all-clear; "ignored" when the alert had switched nothing on."""
 
     outcome: str = Field(examples=["all-clear"])
 
@@ -79,6 +80,9 @@ def remove_group(group: str, who: WritesPlans, parts: Parts) -> DoneShape:
 
 @router.post("/alerts/{alert_id}/all-clear")
 def all_clear(alert_id: str, body: AllClearBody, who: Closes, parts: Parts) -> AllClearShape:
-    """Switches off the alarm outputs that this alert switched on. Neither an answer nor a close does."""
+    """Switches off the alarm outputs that this alert switched on. Neither an answer nor a close does.
+
+    404 for an alarm group that the organisation does not have.
+    """
     outcome = parts.engine.all_clear(who.person.org, alert_id, who.person.id, body.group or "")
     return AllClearShape(outcome=outcome)

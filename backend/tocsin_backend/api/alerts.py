@@ -60,6 +60,7 @@ class CloseAskedShape(BaseModel):
 class AlertShape(BaseModel):
     """Instants are epoch ms, UTC. `epoch`, `pass` and `step` are what an answer or an escalation quotes.
 
+    `step` counts from 0, `pass` and `epoch` from 1; whatever is shown to people counts steps from 1.
     `org`: whose people are told; `device_org`: whose device it is, another's where that one's call stays unanswered.
     `site`, `device`: null for a technical alert about none. `severity` grows with each run of presses that the policy
     names. `progress`: what whoever has it said last ("", en-route, on-site, needs-help). `scenario`, of a threat:
@@ -285,14 +286,16 @@ def get_alert(alert_id: str, who: Sees, parts: Parts) -> AlertDetail:
 
 
 class AnswerBody(BaseModel):
-    """`epoch`: the alert's epoch as the person saw it; an answer to an older one is recorded and changes nothing."""
+    """`epoch`: the alert's epoch as the person saw it; an answer to an older one is recorded and changes
+    nothing, one to an epoch that has not begun is refused (422)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     epoch: Annotated[int, Field(ge=1, le=2**31, examples=[1])]
 
 
 class CloseBody(BaseModel):
-    """`epoch`: the alert's epoch as the person saw it; a close of an older one is recorded and changes nothing."""
+    """`epoch`: the alert's epoch as the person saw it; a close of an older one is recorded and changes
+    nothing, one of an epoch that has not begun is refused (422)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     epoch: Annotated[int, Field(ge=1, le=2**31, examples=[1])]
@@ -301,7 +304,8 @@ class CloseBody(BaseModel):
 
 
 class ProgressBody(BaseModel):
-    """`epoch`: the alert's epoch as the person saw it; what is said of an older one is recorded and changes nothing."""
+    """`epoch`: the alert's epoch as the person saw it; what is said of an older one is recorded and
+    changes nothing, of an epoch that has not begun it is refused (422)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     epoch: Annotated[int, Field(ge=1, le=2**31, examples=[1])]
@@ -309,7 +313,8 @@ class ProgressBody(BaseModel):
 
 
 class EscalateBody(BaseModel):
-    """What the person saw; when the alert has moved on since, nothing changes."""
+    """What the person saw; when the alert has moved on since, nothing changes; an epoch that has not begun is
+    refused (422). `step` counts from 0."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
     epoch: Annotated[int, Field(ge=1, le=2**31, examples=[1])]
