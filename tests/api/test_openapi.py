@@ -6,6 +6,7 @@ Nothing here names an operation that may be left out: what is new is held to the
 import pytest
 from jsonschema import Draft202012Validator
 from tocsin_backend.api.errors import CODES
+from tocsin_backend.domain import replies
 from tocsin_backend.domain.rights import ROLES
 
 
@@ -84,3 +85,14 @@ def test_every_example_fits_its_own_shape(schema):
                 answers += 1
     assert bodies > 30
     assert answers > 60
+
+
+def test_every_outcome_of_an_all_clear_is_named(schema):
+    words = schema["components"]["schemas"]["AllClearShape"]["description"]
+    assert all(f'"{outcome}"' in words for outcome in ("all-clear", "held", "ignored"))
+
+
+def test_the_short_message_of_the_example_is_an_answer(schema):
+    body = schema["paths"]["/api/v1/gateway/sms/inbound"]["post"]["requestBody"]
+    reply = replies.parse(body["content"]["application/json"]["example"]["text"])
+    assert (reply.what, len(reply.code)) == (replies.TAKE, 6)

@@ -14,6 +14,7 @@ from tocsin_backend.console.routes import inside
 from tocsin_backend.console.stream import Board, Read, counts
 from tocsin_backend.domain import alerts as domain
 from tocsin_backend.domain import liveness, notices, rights
+from tocsin_wire import messages
 
 FR, EN = read_languages()["fr"], read_languages()["en"]
 PARIS = ZoneInfo("Europe/Paris")
@@ -192,6 +193,7 @@ ENTRIES = {
     "many-presses": {"presses": 10},
     "severity": {"severity": 1, "presses": 4},
     "all-clear": {"person": 1, "group": "cour", "outputs": ["cour/sirene-1/cour"]},
+    "command-refused": {"target": "alarm:cour/sirene-1/flash/on", "why": "nonce", "c": 7},
     "muted": {"subject": "lost", "muted": 4},
     "stale-answer": {"person": 1, "epoch": 1, "current": 2},
     "late-answer": {"person": 1, "epoch": 1},
@@ -242,6 +244,22 @@ def test_every_kind_of_timeline_entry_has_a_sentence_in_both_languages():
 )  # fmt: skip
 def test_timeline_sentences(what, french, english):
     assert (lines(FR, what, **ENTRIES[what]), lines(EN, what, **ENTRIES[what])) == (french, english)
+
+
+@pytest.mark.parametrize("why", messages.FRESHNESS)
+def test_an_order_that_was_refused_says_which_and_why(why):
+    said = [lines(language, "command-refused", target="alarm:cour/sirene-1/flash/on", why=why) for language in (FR, EN)]
+    assert said[0].startswith("Sortie d’alarme sirene-1/flash : marche – refusée par l’appareil et renvoyée : ")
+    assert said[1].startswith("Alarm output sirene-1/flash: on – refused by the device, and sent again: ")
+    assert not any(text.endswith(f": {why}") for text in said)
+
+
+def test_an_all_clear_that_another_alert_holds_back_says_so():
+    data = ENTRIES["all-clear"] | {"held": ["alarm:cour/sirene-1/cour"]}
+    assert lines(EN, "all-clear", **data) == "Camille Roux gave the all-clear; another open alert keeps outputs on"
+    assert lines(FR, "all-clear", **data) == (
+        "Camille Roux a donné la fin d’alerte ; une autre alerte ouverte garde des sorties en marche"
+    )
 
 
 def test_an_entry_of_a_newer_backend_is_shown_as_it_is():

@@ -172,7 +172,7 @@ PATHS: Row = {
             _json(_object(["reply"], reply=_STRING), {"reply": "Appel pris. Merci."}),
             _json(
                 _object(["from", "text"], **{"from": _STRING}, text=_STRING),
-                {"from": "+33612345678", "text": "OUI 4821"},
+                {"from": "+33612345678", "text": "OUI 482113"},
             ),
         )
     },

@@ -175,10 +175,21 @@ def lamp_name(language: Language, lamp: str) -> str:
     return language.say("Lamp: %(lamp)s", lamp=word(language, LAMPS, lamp))
 
 
+def alarm_name(language: Language, rest: str) -> str:
+    """ "Alarm output sirene-1/cour: on", of "<group>/sirene-1/cour/on" """
+    _, device, output, word = rest.split("/")
+    name = f"{device}/{output}"
+    if word == "on":
+        return language.say("Alarm output %(output)s: on", output=name)
+    return language.say("Alarm output %(output)s: off", output=name)
+
+
 def notice_who(language: Language, notice: NoticeRow) -> str:
     """Who a message is for; a lamp order's target is the lamp."""
     if notice.kind == "lamp":
         return lamp_name(language, notice.target.removeprefix("lamp:"))
+    if notice.kind == "actuate":
+        return alarm_name(language, notice.target.removeprefix("alarm:"))
     if notice.person is not None:
         return notice.person or language.say("(erased person)")
     return language.say("Supervisors' screens") if notice.channel == "console" else notice.target
@@ -195,6 +206,12 @@ WHY_REOPENED = {
     "escalated": N_("Raised again, by hand"),
     "other-cause": N_("Raised again: something else went wrong"),
     "needs-help": N_("Raised again: whoever has it needs help"),
+}
+
+WHY_REFUSED = {  # messages.FRESHNESS
+    "nonce": N_("the device has restarted since"),
+    "counter": N_("it had seen that command before"),
+    "expired": N_("the command came too late"),
 }
 
 
@@ -221,6 +238,8 @@ def target_name(language: Language, target: str, name: NameOf) -> str:
         return name(int(rest))
     if kind == "lamp":
         return lamp_name(language, rest)
+    if kind == "alarm" and rest.count("/") == 3:
+        return alarm_name(language, rest)
     return language.say("Supervisors' screens") if kind == "console" else target
 
 
@@ -329,6 +348,12 @@ def _all_clear(language: Language, data: Data, name: NameOf) -> str:
     return language.say("%(name)s gave the all-clear: the alarm outputs are switched off", name=name(data["person"]))
 
 
+def _command_refused(language: Language, data: Data, name: NameOf) -> str:
+    why = word(language, WHY_REFUSED, data["why"])
+    order = target_name(language, data["target"], name)
+    return language.say("%(order)s – refused by the device, and sent again: %(why)s", order=order, why=why)
+
+
 def _muted(language: Language, data: Data, _: NameOf) -> str:
     about = word(language, SUBJECTS, data["subject"])
     return language.say("Maintenance: nobody is told of this: %(about)s", about=about)
@@ -404,6 +429,7 @@ TIMELINE: dict[str, tuple[Sentence, str]] = {
     "many-presses": (_many_presses, ""),
     "severity": (_severity, "bad"),
     "all-clear": (_all_clear, "strong"),
+    "command-refused": (_command_refused, ""),
     "muted": (_muted, ""),
     "stale-answer": (_stale_answer, ""),
     "late-answer": (_late_answer, ""),
