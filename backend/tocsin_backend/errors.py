@@ -20,6 +20,10 @@ class Forbidden(TocsinError):
     """This person may not do that."""
 
 
+class NotInvited(Forbidden):
+    """The other organisation has not invited this one."""
+
+
 class Invalid(TocsinError):
     """What was given is not acceptable; the message says why."""
 

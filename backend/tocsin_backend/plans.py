@@ -15,7 +15,7 @@ from tocsin_backend.domain.localtime import is_zone, read
 from tocsin_backend.domain.people import Desk, Person
 from tocsin_backend.domain.rights import ROLES
 from tocsin_backend.domain.toml_text import toml_text
-from tocsin_backend.errors import Forbidden, Invalid, NotFound
+from tocsin_backend.errors import Invalid, NotFound, NotInvited
 from tocsin_backend.store import calendars as calendar_rows
 from tocsin_backend.store import desks as desk_rows
 from tocsin_backend.store import enrolment as enrolment_rows
@@ -298,14 +298,14 @@ class Plans:
     def set_parent(self, org: str, parent: str | None, *, invited_only: bool = False) -> None:
         """Whom the organisation's unanswered alerts are told. `invited_only`: only who invited it to a desk.
 
-        Raises Invalid for a circle, Forbidden without an invitation.
+        Raises Invalid for a circle, NotInvited without an invitation.
         """
 
         def job(conn: Connection) -> None:
             need_organisation(conn, org)
             # Before anything else: whether an organisation of that name exists is not for strangers to learn.
             if invited_only and parent and all(d.host != parent for d in desk_rows.invited(conn, org).values()):
-                raise Forbidden(f"{parent[:40]!r} has invited this organisation to none of its desks")
+                raise NotInvited(f"{parent[:40]!r} has invited this organisation to none of its desks")
             above = parent
             while above is not None:
                 if above == org:

@@ -221,7 +221,11 @@ def test_a_desk_is_told_only_by_whom_it_invited(planned):
     assert say(planned, "GET", "organisation", BOSS)["parent"] == "other"
     for parent in ("demo", "nobody"):  # whether there is such an organisation is not said to who was not invited
         refused = say(planned, "PUT", "organisation/parent", boss_there, status=403, parent=parent)
-        assert refused["error"]["message"] == f"'{parent}' has invited this organisation to none of its desks"
+        assert refused["error"] == {
+            "code": "forbidden",
+            "message": f"'{parent}' has invited this organisation to none of its desks",
+            "hint": "an administrator there must first invite this organisation to one of its desks",
+        }
     say(planned, "PUT", "desks/hall", ADMIN, title="Accueil", role="supervisor")
     say(planned, "PUT", "desks/hall/invitations/other", ADMIN, external=False)
     circle = say(planned, "PUT", "organisation/parent", boss_there, status=422, parent="demo")

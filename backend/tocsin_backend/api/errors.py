@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from tocsin_backend.accounts import TooManyAttempts, WrongLogin
-from tocsin_backend.errors import Forbidden, Invalid, NotFound, TocsinError, Unavailable
+from tocsin_backend.errors import Forbidden, Invalid, NotFound, NotInvited, TocsinError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ CODES: dict[int, tuple[str, str]] = {
 REFUSALS: tuple[tuple[type[TocsinError], tuple[int, str, str]], ...] = (
     (Unavailable, (503, "unavailable", CODES[503][1])),
     (NotFound, (404, "not-found", "")),
+    (NotInvited, (403, "forbidden", "an administrator there must first invite this organisation to one of its desks")),
     (Forbidden, (403, "forbidden", CODES[403][1])),
     (WrongLogin, (401, "wrong-login", "check both; capitals count")),
     (TooManyAttempts, (429, "too-many-attempts", CODES[429][1])),

@@ -43,7 +43,7 @@ class ParentBody(BaseModel):
 
 @router.put("/organisation/parent")
 def set_parent(body: ParentBody, who: WritesPlans, parts: Parts) -> DoneShape:
-    """Chooses the organisation that is told of what is unanswered here."""
+    """Chooses the organisation that is told of what is unanswered here; 403 until it has invited this one to a desk."""
     parts.plans.set_parent(who.person.org, body.parent, invited_only=True)
     return DoneShape()
 
