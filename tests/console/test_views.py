@@ -266,6 +266,11 @@ def test_an_entry_of_a_newer_backend_is_shown_as_it_is():
     assert lines(FR, "teleported", to="Gap") == 'teleported {"to": "Gap"}'
 
 
+def test_somebody_who_is_asked_again_has_her_name():
+    again = ENTRIES["handed"] | {"kind": "info", "target": "person:1/2"}
+    assert lines(EN, "handed", **again) == "Camille Roux: sent by e-mail"
+
+
 def test_an_erased_person_is_said_so():
     assert lines(EN, "answered", person=9, epoch=1, channel="console") == "Taken by (erased person) (console)"
 

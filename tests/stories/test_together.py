@@ -165,7 +165,31 @@ def test_28_a_second_press_voids_what_the_first_closer_asked(town: Rig, trigger:
     town.run()
     assert town.told() == {}
     assert close(town, alert, "bob", "false") == "second-needed", "what Anne saw is no longer so"
+    town.run()
+    assert town.told() == {(ANNE, "info"): 1}
     assert close(town, alert, "carl", "false") == "closed"
+
+
+def test_28b_each_new_request_for_a_second_closer_is_heard(town: Rig, trigger: Post) -> None:
+    alert = trigger.press(sc="attack")["alert"]
+    town.run(30_000)
+    town.told()
+    for _ in range(3):
+        assert close(town, alert, "anne", "false") == "second-needed"
+        assert close(town, alert, "anne", "false") == "second-needed"
+        town.run()
+        assert town.told() == {(BOB, "info"): 1}
+        trigger.press(sc="attack")
+        town.run()
+        assert town.told() == {}
+    assert close(town, alert, "anne", "false") == "second-needed"
+    trigger.press(sc="attack")
+    assert close(town, alert, "anne", "false") == "second-needed"
+    town.run()
+    assert town.told() == {(BOB, "info"): 1}, "the request that nobody had heard yet is replaced"
+    assert close(town, alert, "bob", "false") == "closed"
+    town.run()
+    assert town.told() == {(ANNE, "closed"): 1}
 
 
 def test_29_unanswered_is_told_to_the_next_organisation_up_once_and_taken_back(town: Rig, post: Post) -> None:

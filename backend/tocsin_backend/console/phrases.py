@@ -234,8 +234,9 @@ def sentence(language: Language, entry: EntryRow, people: Mapping[int, str]) -> 
 def target_name(language: Language, target: str, name: NameOf) -> str:
     """The person, screen or lamp that a dispatch's target stands for."""
     kind, _, rest = target.partition(":")
-    if kind == "person" and rest.isdigit():
-        return name(int(rest))
+    person = rest.partition("/")[0]  # "12", and "12/2": asked a second time
+    if kind == "person" and person.isdigit():
+        return name(int(person))
     if kind == "lamp":
         return lamp_name(language, rest)
     if kind == "alarm" and rest.count("/") == 3:

@@ -102,9 +102,10 @@ def close(turn: Turn, event: Close) -> None:
 
 
 def ask_close(turn: Turn, event: Close) -> None:
-    """The first of two: the others who were told are asked for a second."""
+    """The first of two: the others who were told are asked for a second, anew after each request that was voided."""
     turn.change(close_asked_by=event.person_id, close_asked_reason=event.reason)
     turn.note("close-asked", person=event.person_id, reason=event.reason, note=event.note)
+    turn.cancel("superseded", dispatches.INFO)
     telling.news(turn, dispatches.INFO, {event.person_id})
     turn.outcome = "second-needed"
 

@@ -149,10 +149,26 @@ def news(turn: Turn, kind: str, but: Collection[int | None] = ()) -> None:
         else:
             person = turn.rows.people.by_id[one.person_id]
             ways = [method for method in allowed(turn, person, (one.channel,)) if method.id == one.method_id]
-            made = [notice(turn, person, method, kind, dispatches.NEWS_CLASS) for method in ways]
+            made = [_numbered(turn, notice(turn, person, method, kind, dispatches.NEWS_CLASS)) for method in ways]
         for each in made:
             if each.id not in known:
                 turn.put(each)
+
+
+def _numbered(turn: Turn, one: Dispatch) -> Dispatch:
+    """A request for a second closer that is not the first at this place: "person:12/2", so that it has its own id."""
+    before = [each for each in turn.rows.dispatches if _is_request_to(each, one)]
+    if one.kind != dispatches.INFO or not before:
+        return one
+    target = f"{one.target}/{len(before) + 1}"
+    return dispatches.new(
+        one.alert_id, turn.place, one.kind, target, one.channel, one.class_, turn.now_ms, one.person_id, one.method_id
+    )
+
+
+def _is_request_to(each: Dispatch, one: Dispatch) -> bool:
+    place = (each.epoch, each.pass_, each.step) == (one.epoch, one.pass_, one.step)
+    return place and (each.kind, each.person_id, each.method_id) == (one.kind, one.person_id, one.method_id)
 
 
 def lamp(turn: Turn, word: str) -> None:

@@ -559,6 +559,7 @@ class Dispatch(SQLModel, table=True):
     pass_: int
     step: int
     kind: str
+    # "person:12/2": asked a second time for a second closer
     target: str  # "person:12", "console", "lamp:answered", "alarm:<group>/<device>/<output>/on"
     channel: str  # webhook, email, sms, push, console, siren, cap, dc09, probe, lamp
     person_id: int | None = Field(default=None, foreign_key="person.id", sa_type=BIG)
