@@ -41,6 +41,21 @@ def test_what_is_refused_in_one_line(desk):
     assert "no such contact" in desk.refusal("contact", "disable", "--org", "demo", "--id", "999")
 
 
+def test_a_code_by_a_gateway_s_modem_is_the_running_server_s_to_send(desk):
+    made = contact(desk, "add", "--login", "anne", "--channel", "sms", "--address", "+33612345678")
+    mail = contact(desk, "add", "--login", "anne", "--channel", "email", "--address", "anne@x.fr")
+    desk.json("gateway", "add", "--org", "demo", "--id", "gw-1")
+    desk.json("org", "sms-route", "--org", "demo", "--route", "gateway:gw-1")
+    verify = ("contact", "verify", "--org", "demo", "--id")
+    said = desk.refusal(*verify, str(made["id"]))
+    assert "modem of gw-1, which only the running server can use" in said
+    assert f"POST /api/v1/contacts/{made['id']}/verify" in said
+    assert "provider" not in said
+    assert desk.refusal(*verify, str(made["id"])) == said, "nothing was counted as sent"
+    assert "modem" not in desk.refusal(*verify, str(mail["id"]))
+    assert "no such contact" in desk.refusal(*verify, "999")
+
+
 def test_a_provider_s_url_is_checked_at_the_start_and_never_printed(desk):
     file = desk.folder / "sms-url"
     file.write_text("smseagles://t0psecret@box.example/33612345678")

@@ -94,7 +94,20 @@ def contact_enable(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
+def _refuse_by_modem(args: argparse.Namespace, settings: Settings) -> None:
+    """A gateway's modem is spoken to by the server that its gateway is connected to, and by nobody else."""
+    with opened(settings) as database, database.read() as conn:
+        row = store.get(conn, args.id)
+        route = store.sms_routes(conn).get(args.org, "")
+    if row is not None and (row.org, row.channel) == (args.org, rules.SMS) and route.startswith("gateway:"):
+        raise Invalid(
+            f"short messages of {args.org} leave by the modem of {route.partition(':')[2]}, which only the running "
+            f"server can use: ask it for the code, POST /api/v1/contacts/{args.id}/verify"
+        )
+
+
 def contact_verify(args: argparse.Namespace, settings: Settings) -> int:
+    _refuse_by_modem(args, settings)
     with _book(settings) as book:
         book.verify(Asker(args.org, None), args.id)
     say(
