@@ -132,6 +132,7 @@ def test_an_engine_that_starts_takes_over_the_open_alert_and_clears_it(late_rig:
 
 def test_what_waits_for_its_storing_is_stored_by_an_orderly_stop(rig: Rig) -> None:
     rig.engine.start()
+    rig.clock.now += 1_000
     rig.engine.lateness.served("alert", rig.clock.now - 40, rig.clock.now, ORG)
     rig.engine.stop()
     assert stored(rig)["alert"] == (1, 0, 40)
