@@ -29,6 +29,19 @@ def test_a_wrong_group_is_refused_with_every_fault(user):
     assert "DEVICE/OUTPUT" in user.refusal(*words[:-1], "siren")
 
 
+def test_an_output_is_a_wire_name_of_a_device_in_service_there(user):
+    user.json("device", "add", "--org", "demo", "--site", "emperi", "--kind", "call_post", "--id", "sirene-9")
+    words = ("alarm-group", "add", "--org", "demo", "--id", "neuf", "--site", "emperi", "--output")
+    for name in ("Relay1", "relay_1", "", "a/b", "x" * 33):
+        faults = json.loads(user.run(*words, f"sirene-9/{name}", "--json", status=1).stdout)["faults"]
+        assert [fault["path"] for fault in faults] == ["outputs[0].output"], name
+    user.json(*words, "sirene-9/relay1")
+    user.json("device", "retire", "--org", "demo", "--id", "sirene-9")
+    for device in ("sirene-9", "ghost"):
+        faults = json.loads(user.run(*words, f"{device}/relay1", "--json", status=1).stdout)["faults"]
+        assert [fault["path"] for fault in faults] == ["outputs[0].device"], device
+
+
 def test_a_centres_key_is_made_shown_once_and_never_again(user):
     words = ("centre", "add", "--org", "demo", "--id", "alpha", "--account", "12ab", "--path", "arc.test:9999")
     made = user.json(*words)["key"]
