@@ -63,6 +63,8 @@ def _target(path: str, target: Target, directory: Directory, now_ms: int) -> Ite
             yield Doubt("calendar-unknown", path, f"the calendar {name!r} is gone: the target counts at any hour")
         else:
             yield from _known(path, calendar, directory.zone, now_ms)
+    if target.alarms and not directory.alarm_groups.get(target.alarms):
+        yield Doubt("unreachable", path, f"the alarm group {target.alarms!r} is gone: nothing is switched on")
     desk = directory.desks.get(target.desk)
     if target.desk and desk is None:
         yield Doubt("unreachable", path, f"the desk {target.desk!r} is gone, or its invitation was revoked")
