@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from tocsin_backend.domain import alerts, lint, localtime, policies, readiness, rosters, windows
+from tocsin_backend.domain import alerts, lint, localtime, policies, readiness, rights, rosters, ways_out, windows
 from tocsin_backend.domain.dry_run import MAX_MINUTES, DryRun, dry_run, press_of
 from tocsin_backend.errors import Invalid, NotFound
 from tocsin_backend.plans import need_organisation
+from tocsin_backend.settings import Settings
 from tocsin_backend.store import enrolment as enrolment_rows
 from tocsin_backend.store import people as people_rows
 from tocsin_backend.store import plans as plan_rows
@@ -30,10 +31,25 @@ def instant(text: str, zone: str, now_ms: int) -> int:
         raise Invalid(f'{text[:40]!r} is not a time: local time such as "2026-12-24 02:10"') from None
 
 
-def lint_policy(conn: Connection, org: str, name: str, now_ms: int) -> list[lint.Doubt]:
+def blocked_channels(conn: Connection, org: str, settings: Settings, now_ms: int) -> dict[str, str]:
+    """What cannot leave this server for this organisation now: channel -> why (ways_out). Raises NotFound."""
+    route = need_organisation(conn, org)["sms_route"]
+    gateway = enrolment_rows.gateway(conn, org, route.removeprefix("gateway:"))
+    seen_ms = None if gateway is None or gateway["revoked_ms"] is not None else gateway["last_seen_ms"]
+    return ways_out.blocked(
+        mail=bool(settings.smtp_host), provider=settings.sms_url_file is not None, route=route, seen_ms=seen_ms,
+        now_ms=now_ms,
+    )  # fmt: skip
+
+
+def lint_policy(conn: Connection, org: str, name: str, settings: Settings, now_ms: int) -> list[lint.Doubt]:
     """What is unwise in the current version of a policy. Raises NotFound."""
     policy, _ = current(conn, org, name)
-    return lint.lint(policy, people_rows.directory(conn, org, policy, from_ms=now_ms), now_ms)
+    directory = people_rows.directory(conn, org, policy, from_ms=now_ms)
+    blocked = blocked_channels(conn, org, settings, now_ms)
+    people = people_rows.everybody(conn, {org}).values()
+    closers = sum(rights.may(person.role, "close", alerts.THREAT) for person in people)
+    return lint.lint(policy, directory, now_ms, blocked, need_organisation(conn, org)["language"], closers)
 
 
 def current(conn: Connection, org: str, name: str) -> tuple[policies.Policy, int]:
@@ -70,7 +86,7 @@ class Tried:
     run: DryRun
 
 
-def try_press(conn: Connection, org: str, press: Press, now_ms: int) -> Tried:
+def try_press(conn: Connection, org: str, press: Press, settings: Settings, now_ms: int) -> Tried:
     """Press there then: who, by what, when. Raises Invalid or NotFound."""
     found = _site(conn, org, press.site)
     if press.category not in CATEGORIES or press.mode not in MODES:
@@ -94,7 +110,8 @@ def try_press(conn: Connection, org: str, press: Press, now_ms: int) -> Tried:
     directory = people_rows.directory(conn, org, policy, site=press.site, from_ms=at_ms)
     device = press.device or ("" if post is None else post["id"])
     event = press_of(org, press.site, device, policies.dump(policy), press.category, press.mode, press.silent)
-    run = dry_run(event, directory, at_ms, press.minutes)
+    blocked = blocked_channels(conn, org, settings, now_ms)
+    run = dry_run(event, directory, at_ms, press.minutes, blocked, need_organisation(conn, org)["parent"] or "")
     return Tried(policy, version, at_ms, localtime.spelled(at_ms, zone), zone, run)
 
 
@@ -124,22 +141,32 @@ def _of_post(conn: Connection, org: str, post: dict[str, Any]) -> tuple[policies
     return policies.load(post["body"]), int(post["version"])
 
 
-def site_readiness(conn: Connection, org: str, site: str, at: str, now_ms: int) -> list[readiness.Readiness]:
+def site_readiness(
+    conn: Connection, org: str, site: str, at: str, settings: Settings, now_ms: int
+) -> list[readiness.Readiness]:
     """The answer for a site: one for each policy of its posts, that of the first post first. Raises NotFound."""
     found = _site(conn, org, site)
     at_ms = instant(at, people_rows.zone(conn, org, site), now_ms)
     announced = window_rows.not_over(conn, org, at_ms)
-    return _readiness(conn, org, found, plan_rows.posts(conn, org, site), {}, announced, at_ms)
+    blocked = blocked_channels(conn, org, settings, now_ms)
+    return _readiness(conn, org, found, plan_rows.posts(conn, org, site), {}, announced, blocked, at_ms)
 
 
-def all_readiness(conn: Connection, org: str, now_ms: int) -> dict[str, list[readiness.Readiness]]:
-    """The same for every site of an organisation, now."""
+def all_readiness(
+    conn: Connection, org: str, settings: Settings, now_ms: int, at_ms: int | None = None
+) -> dict[str, list[readiness.Readiness]]:
+    """The same for every site of an organisation, at an instant; None: now."""
+    at_ms = now_ms if at_ms is None else at_ms
     posts: dict[str, list[dict[str, Any]]] = {}
     for row in plan_rows.posts(conn, org):
         posts.setdefault(row["site"], []).append(row)
     ahead: dict[tuple[str, int, str, bool], readiness.Prospect] = {}
-    sites, announced = enrolment_rows.sites(conn, org), window_rows.not_over(conn, org, now_ms)
-    return {row["id"]: _readiness(conn, org, row, posts.get(row["id"], []), ahead, announced, now_ms) for row in sites}
+    sites, announced = enrolment_rows.sites(conn, org), window_rows.not_over(conn, org, at_ms)
+    blocked = blocked_channels(conn, org, settings, now_ms)
+    return {
+        row["id"]: _readiness(conn, org, row, posts.get(row["id"], []), ahead, announced, blocked, at_ms)
+        for row in sites
+    }
 
 
 def _readiness(
@@ -149,6 +176,7 @@ def _readiness(
     posts: list[dict[str, Any]],
     ahead: dict[tuple[str, int, str, bool], readiness.Prospect],
     announced: list[windows.Window],
+    blocked: dict[str, str],
     at_ms: int,
 ) -> list[readiness.Readiness]:
     """`ahead` keeps what sites have in common: by policy, version, time zone, and whether a drill runs there."""
@@ -166,7 +194,9 @@ def _readiness(
         key = (name, version, site["timezone"], drill)
         if key not in ahead:
             directory = people_rows.directory(conn, org, policy, site=site["id"], from_ms=at_ms)
-            ahead[key] = readiness.prospect(org, policy, directory, at_ms, drill)
+            row = need_organisation(conn, org)
+            above, language = row["parent"] or "", row["language"]
+            ahead[key] = readiness.prospect(org, policy, directory, at_ms, drill, blocked, above, language)
         answers.append(readiness.readiness(name, version, tuple(group), ahead[key], at_ms))
     return answers
 

@@ -97,3 +97,10 @@ def test_a_message_that_a_newer_one_replaced_is_told_once() -> None:
     press = press_of("o", "s", "d", plan(Step(60_000, (Target(person="p3"),))))
     found = dry_run(press, slow, localtime.read("2026-11-21 02:10", PARIS), 5)
     assert [line.offset_ms // 1000 for line in found.lines if line.what == "told"] == [90, 210]
+
+
+def test_the_organisation_above_is_told_once_with_unanswered() -> None:
+    press = press_of("o", "s", "d", plan(Step(60_000, (Target(person="p2"),))))
+    found = dry_run(press, WORLD, localtime.read("2026-11-21 02:10", PARIS), 3, above="ville")
+    said = [(line.offset_ms, line.what, line.target) for line in found.lines if line.what != "told"]
+    assert said == [(60_000, "unanswered", ""), (60_000, "above", "ville")]

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from tocsin_backend.domain import calendars, localtime, rosters
+from tocsin_backend.domain import calendars, localtime, rosters, ways_out
 from tocsin_backend.domain.lint import DAY_MS
 from tocsin_backend.domain.people import Desk, Directory, Method, Person
 from tocsin_backend.domain.policies import Policy, Step, Target
@@ -108,3 +108,33 @@ def test_rescuers_at_a_desk_count() -> None:
     assert reasons(found) == (WEAK, ["one-alone"])
     assert found.rings.lines[0].method is not None
     assert found.rings.lines[0].method.external
+
+
+def test_a_channel_that_cannot_leave_rings_nobody() -> None:
+    def asked(directory: Directory) -> Readiness:
+        ahead = prospect("o", PLAN, directory, NOW, blocked={"email": "no-relay"}, language="fr")
+        return readiness("p", 3, (ALIVE,), ahead, NOW)
+
+    found = asked(PAIR)
+    assert reasons(found) == (NOT_READY, ["cannot-leave", "nobody-rings"])
+    assert found.reasons[0].words == "email: aucun courriel ne part de ce serveur (TOCSIN_SMTP_HOST): p1, p2"
+    assert {line.why_not for line in found.rings.lines if line.person} == {"no-relay"}
+    assert reasons(asked(world(person(1), person(2, "webhook")))) == (WEAK, ["cannot-leave", "first-step-screen-only"])
+
+
+@pytest.mark.parametrize(
+    ("route", "seen_ms", "expected"),
+    [
+        ("provider", None, "no-provider"),
+        ("gateway:gw-1", None, "gateway-unheard"),
+        ("gateway:gw-1", NOW - 900_001, "gateway-unheard"),
+        ("gateway:gw-1", NOW - 900_000, None),
+    ],
+)
+def test_short_messages_leave_by_a_provider_or_by_a_gateway_that_is_heard(
+    route: str, seen_ms: int | None, expected: str | None
+) -> None:
+    found = ways_out.blocked(mail=True, provider=False, route=route, seen_ms=seen_ms, now_ms=NOW)
+    assert found.get("sms") == expected
+    assert set(ways_out.PHRASES["fr"]) == set(ways_out.PHRASES["en"]) == {"no-relay", "no-provider", "gateway-unheard"}
+    assert ways_out.blocked(mail=True, provider=True, route="provider", seen_ms=None, now_ms=NOW) == {}

@@ -68,9 +68,9 @@ def test_the_dry_run_is_a_table_of_who_by_what_and_when(town, capsys):
         "a press at emperi at 2026-11-21 02:10+01:00, policy plan version 1, nobody answers:"
     )
     assert [line.split() for line in said.splitlines()[1:]] == [
-        ["after", "pass", "step", "what", "who", "by"],
+        ["after", "pass", "step", "what", "who", "by", "why_not"],
         ["+0:00", "1", "1", "told", "console", "console"],
-        ["+0:00", "1", "1", "told", "b.durand", "(b.durand)", "email"],
+        ["+0:00", "1", "1", "told", "b.durand", "(b.durand)", "email", "no-relay"],
     ]
     assert "durand" not in run(capsys, *words, "2026-11-21 12:00")
     assert "is not a time" in run(capsys, *words, "samedi", status=1)
@@ -85,6 +85,8 @@ def test_doubts_and_readiness(town, capsys):
     said = run(capsys, "ready", "emperi", *ORG, status=1)
     assert said.startswith("emperi: not-ready\n")
     assert "there is no post in service" in said
+    assert "weak: email: aucun courriel ne part de ce serveur (TOCSIN_SMTP_HOST)" in said
+    assert "[cannot-leave]" in run(capsys, "policy", "lint", *ORG, "--id", "plan", status=1)
     assert "never" in said
     (document,) = json.loads(run(capsys, "ready", *ORG, "--json", status=1))
     assert document["verdict"] == "not-ready"

@@ -117,7 +117,7 @@ class DoubtsShape(BaseModel):
 def lint(policy: str, who: SeesPlans, parts: Parts) -> DoubtsShape:
     """What is unwise in the current version, as things stand and in the next 90 days."""
     with parts.database.read() as conn:
-        found = lint_policy(conn, who.person.org, policy, parts.now_ms())
+        found = lint_policy(conn, who.person.org, policy, parts.settings, parts.now_ms())
     return DoubtsShape(doubts=[DoubtShape(code=each.code, path=each.path, reason=each.reason) for each in found])
 
 
@@ -136,7 +136,12 @@ class PressBody(BaseModel):
 
 
 class LineShape(BaseModel):
-    """Who is told, by what, how long after the press. `what` is told, empty-step or unanswered; `step` is from 0 on."""
+    """Who is told, by what, how long after the press. `what` is told, empty-step, unanswered or above; `step` is from
+    0 on.
+
+    above: the organisation above is told, `target` names it. `why_not`: "", or why this channel cannot leave the
+    server (no-relay, no-provider, gateway-unheard): nobody is reached by this line.
+    """
 
     offset_ms: int = Field(examples=[30000])
     pass_: int = Field(alias="pass", examples=[1])
@@ -150,6 +155,7 @@ class LineShape(BaseModel):
     external: bool = Field(examples=[False])
     verified_ms: int | None = Field(examples=[1764000000000])
     proven_ms: int | None = Field(examples=[1764000000000])
+    why_not: str = Field(examples=[""])
 
 
 class TriedShape(BaseModel):
@@ -171,6 +177,7 @@ def line_shape(line: Line) -> LineShape:
         external=method is not None and method.external,
         verified_ms=None if method is None else method.verified_ms,
         proven_ms=None if method is None else method.proven_ms,
+        why_not=line.why_not,
     )  # fmt: skip
 
 
@@ -185,4 +192,4 @@ def tried_shape(tried: Tried) -> TriedShape:
 def dry_run(body: PressBody, who: SeesPlans, parts: Parts) -> TriedShape:
     """Press there then: who, by what, when, if nobody answers. The real engine runs it; nobody is told anything."""
     with parts.database.read() as conn:
-        return tried_shape(try_press(conn, who.person.org, Press(**body.model_dump()), parts.now_ms()))
+        return tried_shape(try_press(conn, who.person.org, Press(**body.model_dump()), parts.settings, parts.now_ms()))

@@ -66,7 +66,7 @@ def _site(site: str, answers: list[Readiness]) -> SiteReadinessShape:
 def readiness(site: str, who: SeesReadiness, parts: Parts, at: At = "") -> SiteReadinessShape:
     """The answer for a site, at a local time; empty: now."""
     with parts.database.read() as conn:
-        return _site(site, site_readiness(conn, who.person.org, site, at, parts.now_ms()))
+        return _site(site, site_readiness(conn, who.person.org, site, at, parts.settings, parts.now_ms()))
 
 
 class ReadinessShape(BaseModel):
@@ -77,5 +77,5 @@ class ReadinessShape(BaseModel):
 def organisation_readiness(who: SeesReadiness, parts: Parts) -> ReadinessShape:
     """The answer for every site of the organisation, now."""
     with parts.database.read() as conn:
-        found = all_readiness(conn, who.person.org, parts.now_ms())
+        found = all_readiness(conn, who.person.org, parts.settings, parts.now_ms())
     return ReadinessShape(sites=[_site(name, answers) for name, answers in found.items()])

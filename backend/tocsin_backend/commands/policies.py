@@ -42,7 +42,7 @@ def policy_list(args: argparse.Namespace, settings: Settings) -> int:
 def policy_lint(args: argparse.Namespace, settings: Settings) -> int:
     """Exit status 1 when there is a doubt."""
     with opened(settings) as database, database.read() as conn:
-        doubts = lint_policy(conn, args.org, args.id, now_ms())
+        doubts = lint_policy(conn, args.org, args.id, settings, now_ms())
     rows = [{"code": each.code, "path": each.path, "reason": each.reason} for each in doubts]
     say(
         args, rows, [f"{row['path']}: {row['reason']} [{row['code']}]" for row in rows] or ["nothing to say against it"]
@@ -64,6 +64,7 @@ def line_row(line: Line) -> dict[str, Any]:
         "by": line.channel,
         "external": line.method is not None and line.method.external,
         "proven_ms": proven_ms,
+        "why_not": line.why_not,
     }
 
 
@@ -75,13 +76,18 @@ def from_one(row: dict[str, Any]) -> dict[str, Any]:
 SHOWN = ("after", "pass", "step", "what", "who", "by")
 
 
+def with_why(rows: list[dict[str, Any]], names: tuple[str, ...]) -> tuple[str, ...]:
+    """These columns, and why a channel cannot leave the server where there is such a line."""
+    return (*names, "why_not") if any(row["why_not"] for row in rows) else names
+
+
 def policy_dry_run(args: argparse.Namespace, settings: Settings) -> int:
     press = Press(
         site=args.site, device=args.device, policy=args.id, category=args.category, mode=args.mode, silent=args.silent,
         at=args.at, minutes=args.minutes,
     )  # fmt: skip
     with opened(settings) as database, database.read() as conn:
-        tried = try_press(conn, args.org, press, now_ms())
+        tried = try_press(conn, args.org, press, settings, now_ms())
     rows = [line_row(line) for line in tried.run.lines]
     document = {
         "policy": tried.policy.id, "version": tried.version, "at_ms": tried.at_ms, "at": tried.at, "zone": tried.zone,
@@ -90,7 +96,7 @@ def policy_dry_run(args: argparse.Namespace, settings: Settings) -> int:
     shown = [from_one(row) for row in rows]
     head = f"a press at {args.site} at {tried.at}, policy {tried.policy.id} version {tried.version}, nobody answers:"
     more = ["… and more, left out"] if tried.run.cut else []
-    say(args, document, [head, *columns(shown, SHOWN, "nobody is told"), *more])
+    say(args, document, [head, *columns(shown, with_why(rows, SHOWN), "nobody is told"), *more])
     return OK
 
 

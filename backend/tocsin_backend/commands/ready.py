@@ -5,7 +5,7 @@ from typing import Any
 
 from tocsin_backend.commands import OK, REFUSED, Adder, columns, opened, say
 from tocsin_backend.commands.documents import now_ms
-from tocsin_backend.commands.policies import from_one, line_row
+from tocsin_backend.commands.policies import from_one, line_row, with_why
 from tocsin_backend.domain.localtime import spelled
 from tocsin_backend.domain.readiness import NOT_READY, VERDICTS, Readiness
 from tocsin_backend.outlook import all_readiness, instant, site_readiness
@@ -40,7 +40,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         lines += [f"    {reason['verdict']}: {reason['words']}" for reason in answer["reasons"]]
         for row in answer["rings"]:
             row["proven"] = "" if not row["login"] else _day(row["proven_ms"])
-        shown = ("after", "step", "what", "who", "by", "proven")
+        shown = with_why(answer["rings"], ("after", "step", "what", "who", "by", "proven"))
         lines += [f"    {line}" for line in columns([from_one(row) for row in answer["rings"]], shown, "nobody rings")]
     return lines
 
@@ -54,9 +54,11 @@ def ready(args: argparse.Namespace, settings: Settings) -> int:
     now = now_ms()
     with opened(settings) as database, database.read() as conn:
         if args.site is None:
-            answers = all_readiness(conn, args.org, instant(args.at, people_store.zone(conn, args.org), now))
+            answers = all_readiness(
+                conn, args.org, settings, now, instant(args.at, people_store.zone(conn, args.org), now)
+            )
         else:
-            answers = {args.site: site_readiness(conn, args.org, args.site, args.at, now)}
+            answers = {args.site: site_readiness(conn, args.org, args.site, args.at, settings, now)}
     found = [_document(site, each) for site, each in answers.items()]
     say(args, found, [line for each in found for line in _lines(each)] or ["no site yet: `tocsin site add`"])
     return REFUSED if any(each["verdict"] == NOT_READY for each in found) else OK

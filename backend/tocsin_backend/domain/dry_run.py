@@ -1,5 +1,6 @@
 """Press here then: who would be told, by what, when? The real engine runs it, and nobody answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +22,8 @@ _SAID: Final = ("empty-step", "unanswered")  # what the timeline says besides th
 class Line:
     """`offset_ms` after the press, in (pass, step): a message to `person` by `channel`, or, without one, a target.
 
-    `what`: told; empty-step or unanswered, which tell nobody. `target`: console, cap, dc09/<centre>, alarm:<group>/….
+    `what`: told; empty-step or unanswered, which tell nobody; above: the organisation above, its id in `target`.
+    `target`: console, cap, dc09/<centre>, alarm:<group>/…. `why_not`: this channel cannot leave the server (ways_out).
     """
 
     offset_ms: int
@@ -32,6 +34,7 @@ class Line:
     target: str = ""
     person: Person | None = None
     method: Method | None = None
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,15 @@ class DryRun:
     cut: bool = False
 
 
-def dry_run(press: Press, directory: Directory, at_ms: int, minutes: int) -> DryRun:
-    """What a press at `at_ms` leads to within `minutes` if every message is taken and nobody answers."""
+def dry_run(
+    press: Press, directory: Directory, at_ms: int, minutes: int, blocked: Mapping[str, str] | None = None,
+    above: str = "",
+) -> DryRun:  # fmt: skip
+    """What a press at `at_ms` leads to within `minutes` if every message is taken and nobody answers.
+
+    `blocked`: what cannot leave, of ways_out.blocked. `above`: the organisation that is told of what is unanswered.
+    """
+    blocked = blocked or {}
     lines: list[Line] = []
     end_ms = at_ms + minutes * 60_000
     contacts: dict[tuple[int, int], dict[int, tuple[Person, Method]]] = {}
@@ -52,7 +62,7 @@ def dry_run(press: Press, directory: Directory, at_ms: int, minutes: int) -> Dry
     now_ms = at_ms
     while changes.alert is not None:
         alert = changes.alert
-        lines += _said(changes, now_ms - at_ms)
+        lines += _said(changes, now_ms - at_ms, above)
         known |= {each.id: each for each in changes.dispatches}
         until_ms = end_ms if alert.due_ms is None else min(alert.due_ms, end_ms)
         for each in sorted(known.values(), key=lambda one: (one.next_ms or 0, one.target, one.method_id)):
@@ -62,9 +72,10 @@ def dry_run(press: Press, directory: Directory, at_ms: int, minutes: int) -> Dry
                     key = each.step, each.created_ms
                     if key not in contacts:
                         contacts[key] = _contacts(press, directory, *key)
-                    who = contacts[key].get(each.method_id, (None, None))
+                    person, method = contacts[key].get(each.method_id, (None, None))
                     place = each.next_ms - at_ms, each.pass_, each.step
-                    lines.append(Line(*place, "told", each.channel, each.target, *who))
+                    why_not = blocked.get(each.channel, "")
+                    lines.append(Line(*place, "told", each.channel, each.target, person, method, why_not))
         if alert.due_ms is None or alert.due_ms >= end_ms or len(lines) > MAX_LINES:
             break
         now_ms = alert.due_ms
@@ -73,10 +84,14 @@ def dry_run(press: Press, directory: Directory, at_ms: int, minutes: int) -> Dry
     return DryRun(tuple(lines[:MAX_LINES]), len(lines) > MAX_LINES)
 
 
-def _said(changes: Changes, offset_ms: int) -> list[Line]:
+def _said(changes: Changes, offset_ms: int, above: str) -> list[Line]:
     alert = changes.alert
     assert alert is not None
-    return [Line(offset_ms, alert.pass_, alert.step, each.what) for each in changes.entries if each.what in _SAID]
+    place = offset_ms, alert.pass_, alert.step
+    lines = [Line(*place, each.what) for each in changes.entries if each.what in _SAID]
+    if above and any(trouble.above for trouble in changes.trouble):
+        lines.append(Line(*place, "above", target=above))
+    return lines
 
 
 def _contacts(press: Press, directory: Directory, step: int, at_ms: int) -> dict[int, tuple[Person, Method]]:

@@ -1,10 +1,11 @@
 """What is unwise in a policy but no reason to refuse it, as things stand now and in the next 90 days."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from . import ways_out
 from .calendars import Calendar, known_until, spans
 from .localtime import local, spelled
 from .owed import is_in_force, owed
@@ -32,11 +33,66 @@ class Doubt:
         return f"{self.path}: {self.reason}"
 
 
-def lint(policy: Policy, directory: Directory, now_ms: int) -> list[Doubt]:
+def lint(
+    policy: Policy, directory: Directory, now_ms: int, blocked: Mapping[str, str] | None = None, language: str = "en",
+    closers: int = 2,
+) -> list[Doubt]:  # fmt: skip
     """Every warning: roster-gap, calendar-ends, calendar-unknown, step-empty, contact-unproven, unreachable, one-alone,
-    long-delay, repeated."""
+    long-delay, repeated, screen-alone, no-answer-timeout, one-may-close, cannot-leave.
+
+    `blocked`: the channels that cannot leave (ways_out.blocked), whose reasons are said in `language`; `closers`: how
+    many people of the organisation may close an alert.
+    """
     found = [*_steps(policy, directory, now_ms), *_people(policy, directory, now_ms)]
+    found += [*_ends(policy, directory, now_ms, closers), *_blocked(policy, directory, blocked or {}, language)]
     return list(dict.fromkeys(found))
+
+
+def _ends(policy: Policy, directory: Directory, now_ms: int, closers: int) -> Iterator[Doubt]:
+    """How an alert may be left standing: on a screen alone, answered and forgotten, closed by nobody."""
+    last = len(policy.steps) - 1
+    targets = policy.steps[last].targets
+    others = [each for each in targets if not each.channel and not each.alarms]
+    if any(each.channel == "console" for each in targets) and others:
+        alone = _alone(others, directory, now_ms)
+        if alone is not None:
+            when = spelled(alone, directory.zone)
+            reason = f"at {when} the rosters name nobody: the last step is told by the screen alone then"
+            yield Doubt("screen-alone", f"step[{last}].targets", reason)
+    if policy.answer_timeout_ms == 0:
+        reason = "is 0: an alert that somebody took and forgot is never raised again"
+        yield Doubt("no-answer-timeout", "answer_timeout_s", reason)
+    if closers < 2:
+        reason = f"a silent alert and a threat are closed by two people; here {closers} may"
+        yield Doubt("one-may-close", "step", reason)
+
+
+def _alone(others: list[Target], directory: Directory, now_ms: int) -> int | None:
+    """The first instant of the next 90 days at which a roster of these names nobody, and no other target anybody."""
+    edges = {now_ms}
+    for target in others:
+        roster = directory.rosters.get(_roster_of(target, directory))
+        if roster is not None:
+            edges |= {begins for begins, _ in gaps(roster, now_ms, now_ms + AHEAD_MS)}
+    for edge in sorted(edges):
+        if edges != {now_ms} and not any(_has_somebody(target, directory, edge) for target in others):
+            return edge
+    return None
+
+
+def _roster_of(target: Target, directory: Directory) -> str:
+    desk = directory.desks.get(target.desk)
+    return target.roster or (f"{desk.host}/{desk.roster}" if desk is not None and desk.roster else "")
+
+
+def _blocked(policy: Policy, directory: Directory, blocked: Mapping[str, str], language: str) -> Iterator[Doubt]:
+    for at, step in enumerate(policy.steps):
+        for number, target in enumerate(step.targets):
+            people = everybody(target, directory)
+            used = {method.channel for person in people for method in usable(person, target.channels)}
+            for channel in sorted(used & set(blocked)):
+                reason = f"{channel}: {ways_out.words(language, blocked[channel])}"
+                yield Doubt("cannot-leave", f"step[{at}].targets[{number}]", reason)
 
 
 def _steps(policy: Policy, directory: Directory, now_ms: int) -> Iterator[Doubt]:

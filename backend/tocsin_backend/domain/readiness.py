@@ -1,8 +1,10 @@
 """If someone presses here now: who rings, on what, when was each contact last proven, and is that good enough?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from . import ways_out
 from .alerts import DRILL, REAL
 from .dry_run import DryRun, dry_run, press_of
 from .lint import lint, unproven
@@ -61,13 +63,20 @@ class Prospect:
     reasons: tuple[Reason, ...]
 
 
-def prospect(org: str, policy: Policy, directory: Directory, at_ms: int, drill: bool = False) -> Prospect:
-    """Whom a press with this policy tells, and what is weak about it. `drill`: it falls into an announced one."""
+def prospect(
+    org: str, policy: Policy, directory: Directory, at_ms: int, drill: bool = False,
+    blocked: Mapping[str, str] | None = None, above: str = "", language: str = "en",
+) -> Prospect:  # fmt: skip
+    """Whom a press with this policy tells, and what is weak about it. `drill`: it falls into an announced one.
+
+    `blocked`: the channels that cannot leave (ways_out), whose reasons are said in `language`; `above`: see dry_run.
+    """
     mode = DRILL if drill else REAL
-    rings = dry_run(press_of(org, "site", "post", dump(policy), mode=mode), directory, at_ms, MINUTES)
+    press = press_of(org, "site", "post", dump(policy), mode=mode)
+    rings = dry_run(press, directory, at_ms, MINUTES, blocked, above)
     doubts = (Reason(each.code, WEAK, str(each)) for each in lint(policy, directory, at_ms) if each.code in WEAKENS)
     running = (Reason("drill-running", WEAK, "a drill runs: a press is part of it and reaches nobody outside"),)
-    return Prospect(rings, (*(running if drill else ()), *_of_rings(rings, at_ms), *doubts))
+    return Prospect(rings, (*(running if drill else ()), *_blocked(rings, language), *_of_rings(rings, at_ms), *doubts))
 
 
 def readiness(policy: str, version: int, posts: tuple[Post, ...], ahead: Prospect, at_ms: int) -> Readiness:
@@ -95,8 +104,20 @@ def _of_posts(posts: tuple[Post, ...], at_ms: int) -> list[Reason]:
     return found
 
 
+def _blocked(rings: DryRun, language: str) -> list[Reason]:
+    """Whoever would be told by a channel that cannot leave: a reason a channel, with the logins."""
+    logins: dict[tuple[str, str], set[str]] = {}
+    for line in rings.lines:
+        if line.why_not and line.person is not None:
+            logins.setdefault((line.channel, line.why_not), set()).add(line.person.login)
+    return [
+        Reason("cannot-leave", WEAK, f"{channel}: {ways_out.words(language, code)}: {', '.join(sorted(who))}")
+        for (channel, code), who in sorted(logins.items())
+    ]
+
+
 def _of_rings(rings: DryRun, at_ms: int) -> list[Reason]:
-    people = [line for line in rings.lines if line.person is not None and line.method is not None]
+    people = [line for line in rings.lines if line.person is not None and line.method is not None and not line.why_not]
     if not people:
         if any(line.channel == "dc09" for line in rings.lines):
             return []
