@@ -111,8 +111,14 @@ def try_press(conn: Connection, org: str, press: Press, settings: Settings, now_
     device = press.device or ("" if post is None else post["id"])
     event = press_of(org, press.site, device, policies.dump(policy), press.category, press.mode, press.silent)
     blocked = blocked_channels(conn, org, settings, now_ms)
-    run = dry_run(event, directory, at_ms, press.minutes, blocked, need_organisation(conn, org)["parent"] or "")
+    run = dry_run(event, directory, at_ms, press.minutes, blocked, _above(conn, org))
     return Tried(policy, version, at_ms, localtime.spelled(at_ms, zone), zone, run)
+
+
+def _above(conn: Connection, org: str) -> str:
+    """The name of the organisation above; "": there is none."""
+    parent = need_organisation(conn, org)["parent"]
+    return "" if parent is None else str(need_organisation(conn, parent)["name"])
 
 
 def _site(conn: Connection, org: str, site: str) -> dict[str, Any]:
@@ -195,8 +201,8 @@ def _readiness(
         if key not in ahead:
             directory = people_rows.directory(conn, org, policy, site=site["id"], from_ms=at_ms)
             row = need_organisation(conn, org)
-            above, language = row["parent"] or "", row["language"]
-            ahead[key] = readiness.prospect(org, policy, directory, at_ms, drill, blocked, above, language)
+            above = _above(conn, org)
+            ahead[key] = readiness.prospect(org, policy, directory, at_ms, drill, blocked, above, row["language"])
         answers.append(readiness.readiness(name, version, tuple(group), ahead[key], at_ms))
     return answers
 

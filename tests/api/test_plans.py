@@ -224,6 +224,9 @@ def test_a_desk_is_told_only_by_whom_it_invited(planned):
     say(planned, "PUT", "desks/pm/invitations/demo", boss_there, external=True)
     say(planned, "PUT", "organisation/parent", ADMIN, parent="other")
     assert say(planned, "GET", "organisation", BOSS)["parent"] == "other"
+    tried = say(planned, "POST", "dry-run", BOSS, site="lycee", policy="plan", minutes=3)
+    above = [line["target"] for line in tried["lines"] if line["what"] == "above"]
+    assert above == ["Organisation other"]
     for parent in ("demo", "nobody"):  # whether there is such an organisation is not said to who was not invited
         refused = say(planned, "PUT", "organisation/parent", boss_there, status=403, parent=parent)
         assert refused["error"] == {

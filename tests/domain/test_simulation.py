@@ -173,3 +173,12 @@ def test_the_command_prints_lines_or_one_document(tmp_path, capsys):
     assert {each["path"] for each in json.loads(capsys.readouterr().out)["faults"]} == {"start"}
     assert main(["simulate", str(tmp_path / "none.toml")]) == 1
     assert set(simulation.PHRASES["fr"]) == set(simulation.PHRASES["en"])
+
+
+def test_the_organisation_above_that_a_scenario_names_is_told_of_what_is_unanswered() -> None:
+    document = tomllib.loads((SCENARIOS / "night_press.toml").read_text(encoding="utf-8"))
+    scenario = simulation.parse(document | {"above": "Ville"})
+    lines = [simulation.said(line, scenario, "fr") for line in simulation.play(scenario)]
+    at = lines.index("02:13:00  alerte technique : sans réponse")
+    assert lines[at + 1] == "02:13:00  → Ville, organisation au-dessus : sans réponse"
+    assert len([line for line in lines if "Ville" in line]) == 1

@@ -22,7 +22,7 @@ _SAID: Final = ("empty-step", "unanswered")  # what the timeline says besides th
 class Line:
     """`offset_ms` after the press, in (pass, step): a message to `person` by `channel`, or, without one, a target.
 
-    `what`: told; empty-step or unanswered, which tell nobody; above: the organisation above, its id in `target`.
+    `what`: told; empty-step or unanswered, which tell nobody; above: the organisation above, its name in `target`.
     `target`: console, cap, dc09/<centre>, alarm:<group>/…. `why_not`: this channel cannot leave the server (ways_out).
     """
 

@@ -27,7 +27,7 @@ MAX_EVENTS: Final = 1_000
 MAX_LINES: Final = 20_000
 ROLES: Final = ("administrator", "supervisor", "technician", "observer")
 DEEDS: Final = ("press", "answer", "close", "down", "up", "clock_s", "drill")
-KEYS: Final = ("title", "start", "timezone", "minutes", "person", "policy", "calendar", "roster", "event")
+KEYS: Final = ("title", "start", "timezone", "minutes", "person", "policy", "calendar", "roster", "event", "above")
 PERSON_KEYS: Final = ("login", "name", "role", "channels", "external")
 EVENT_KEYS: Final = ("at_s", *DEEDS, "device", "reason", "silent")
 SAID: Final = ("answered", "closed", "reopened", "empty-step", "step-undeliverable", "unanswered", "second-needed")
@@ -41,6 +41,7 @@ PHRASES: Final = {
         "clock": "l'horloge saute de {by} s, redémarrage", "drill-begins": "l'exercice commence",
         "drill-ends": "l'exercice finit", "answer": "{who} répond : {by}", "close": "{who} clôt : {by}",
         "fact": "{by}", "trouble": "alerte technique : {by}",
+        "above": "→ {who}, organisation au-dessus : {by}",
     },
     "en": {
         "press": "{who}: press", "drill-press": "{who}: drill press", "notify": "→ {who}, by {by}",
@@ -50,6 +51,7 @@ PHRASES: Final = {
         "clock": "the clock jumps by {by} s, restart", "drill-begins": "the drill begins",
         "drill-ends": "the drill ends", "answer": "{who} answers: {by}", "close": "{who} closes: {by}",
         "fact": "{by}", "trouble": "technical alert: {by}",
+        "above": "→ {who}, the organisation above: {by}",
     },
 }  # fmt: skip
 
@@ -60,7 +62,7 @@ WORDS: Final = {
     "stale": "trop ancien", "late": "trop tard", "second-needed": "une deuxième personne doit clore", "stored": "reçu",
     "ignored": "sans effet",
 }  # fmt: skip
-_NAMED: Final = ("answer", "close", "fact", "trouble", "lamp")
+_NAMED: Final = ("answer", "close", "fact", "trouble", "above", "lamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`start_ms`: its first instant; `zone`: in which it is told and meant."""
+    """`start_ms`: its first instant; `zone`: in which it is told and meant; `above`: the organisation above, or ""."""
 
     title: str
     start_ms: int
@@ -86,6 +88,7 @@ class Scenario:
     directory: Directory
     policy: Policy
     deeds: tuple[Deed, ...]
+    above: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ def parse(document: Mapping[str, object]) -> Scenario:
     reader = Reader()
     reader.keys("", document, KEYS)
     title = reader.title("title", document.get("title"))
+    above = reader.title("above", document["above"]) if "above" in document else ""
     zone = document.get("timezone", "Europe/Paris")
     if not is_zone(zone):
         reader.fault("timezone", f"{zone!r} is not a time zone; such as Europe/Paris")
@@ -147,7 +151,7 @@ def parse(document: Mapping[str, object]) -> Scenario:
     persons = {key: replace(each, id=key) for key, each in people.items()}
     directory = Directory(persons, duty, made, {}, {}, str(zone), ORG)
     start_ms = int(start.replace(tzinfo=ZoneInfo(str(zone))).astimezone(UTC).timestamp() * 1000)
-    return Scenario(title, start_ms, minutes * 60_000, str(zone), directory, policy, deeds)
+    return Scenario(title, start_ms, minutes * 60_000, str(zone), directory, policy, deeds, above)
 
 
 def _each(
@@ -254,6 +258,8 @@ class _Play:
                 self.say("fact", by=entry.what)
         for trouble in changes.trouble:
             self.say("trouble", by=trouble.subject)
+            if trouble.above and self.scenario.above:
+                self.say("above", self.scenario.above, trouble.subject)
         for each in changes.dispatches:
             if each.kind in dispatches.ORDERS and each.status in dispatches.OPEN:
                 self.say("lamp", by=each.target.partition(":")[2])
