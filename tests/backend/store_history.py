@@ -116,7 +116,8 @@ class History:
         org, person = (ORG, self.random.choice(self.people[:2])) if row.org == ORG else (row.org, rig.persons["p8"])
         match self.random.randrange(8) if row.org == ORG else 9:
             case 0 | 1 | 2:
-                rig.engine.answer(org, alert_id, person, "console", self.random.choice((None, 1, 2)))
+                quoted = self.random.choice((None, max(1, row.epoch - 1), row.epoch))
+                rig.engine.answer(org, alert_id, person, "console", quoted)
             case 3 | 4:
                 rig.engine.close(org, alert_id, person, self.random.choice(alerts.REASONS))
             case 5:
