@@ -101,6 +101,8 @@ class World:
         if "number" in values:
             body = {"begins": "2026-12-24 08:00", "ends": "2026-12-26 08:00", "person": "b.durand"}
             values["number"] = self.ask("POST", "/api/v1/rosters/astreinte/overrides", "administrator", json=body)["id"]
+        if path.endswith("/all-clear"):
+            self.ask("PUT", "/api/v1/alarm-groups/cour", "administrator", json=GROUP)
         if "group" in values:
             self.ask("PUT", f"/api/v1/alarm-groups/{values['group']}", "administrator", json=GROUP)
         if "centre" in values:
@@ -196,8 +198,10 @@ def test_every_example_can_be_sent_and_the_answer_is_of_its_shape(world):
 def test_the_frames_of_the_examples_are_real(world):
     operation = world.schema["paths"]["/api/v1/gateway/envelopes"]["post"]
     body = operation["requestBody"]["content"]["application/json"]["example"]
-    answer = world.send("post", "/api/v1/gateway/envelopes", body, **world.credentials(operation, ""))
-    assert [each["r"] for each in answer.json()["answers"]] == ["duplicate"], "sent before; stored then"
+    credentials = world.credentials(operation, "")
+    first, again = (world.send("post", "/api/v1/gateway/envelopes", body, **credentials).json() for _ in range(2))
+    assert [each["r"] for each in first["answers"]] in (["stored"], ["duplicate"]), "another test may have sent it"
+    assert [each["r"] for each in again["answers"]] == ["duplicate"]
     operation = world.schema["paths"]["/api/v1/gateway/beats"]["post"]
     body = operation["requestBody"]["content"]["application/json"]["example"]
     answer = world.send("post", "/api/v1/gateway/beats", body, **world.credentials(operation, ""))

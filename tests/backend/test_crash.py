@@ -19,7 +19,7 @@ from hook_server import HookServer
 
 CHILD = Path(__file__).parent / "crash_child.py"
 LEASE_MS = 10_000
-LINE_RUNS = 24  # a database; a whole pass is some 400 lines
+LINE_RUNS = 12  # a database; a whole pass is some 400 lines
 SEED = random.SystemRandom().randrange(10_000)
 
 

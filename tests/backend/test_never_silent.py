@@ -15,6 +15,7 @@ from tocsin_backend.domain.rosters import Layer, Roster
 from tocsin_backend.domain.windows import Draft
 from tocsin_backend.errors import Unavailable
 from tocsin_backend.outlook import all_readiness, site_readiness
+from tocsin_backend.settings import read_settings
 from tocsin_backend.store import probes as probe_rows
 
 MIN_MS = 60_000
@@ -134,11 +135,12 @@ def test_while_a_drill_runs_readiness_promises_nobody_outside(town: Rig) -> None
     town.person("police", webhook="!https://police/")
     town.policy(steps((30, [who("anne"), who("police")])))
     lone(town)
+    settings = read_settings({})
 
     def rings() -> set[str]:
         with town.database.read() as conn:
-            [answer] = site_readiness(conn, ORG, "lycee", "", town.clock.now)
-            assert all_readiness(conn, ORG, town.clock.now) == {"lycee": [answer]}
+            [answer] = site_readiness(conn, ORG, "lycee", "", settings, town.clock.now)
+            assert all_readiness(conn, ORG, settings, town.clock.now) == {"lycee": [answer]}
         assert ("drill-running" in {each.code for each in answer.reasons}) == running
         return {line.person.login for line in answer.rings.lines if line.person is not None}
 

@@ -5,13 +5,14 @@ import os
 import selectors
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -157,11 +158,19 @@ class System:
     def frozen(self) -> Iterator[None]:
         """The server stands still, its connections open: a link that is dead and does not say so."""
         assert self.process is not None
+        self._let_nothing_be_due()
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
             self.process.send_signal(signal.SIGCONT)
+
+    def _let_nothing_be_due(self) -> None:
+        """An engine that is frozen beyond an instant is late, which is a technical alert of its own: not this test."""
+        with closing(sqlite3.connect(self.folder / "tocsin.db", timeout=10)) as conn, conn:
+            conn.execute("UPDATE dispatch SET status='delivered', next_ms=NULL WHERE kind='lamp' AND next_ms NOT NULL")
+            conn.execute("UPDATE device SET expected_by_ms=expected_by_ms+3600000 WHERE expected_by_ms NOT NULL")
+            conn.execute("UPDATE alert SET due_ms=due_ms+3600000, span_ms=span_ms+3600000 WHERE due_ms NOT NULL")
 
     # -- what a gateway does
 
@@ -230,7 +239,10 @@ class System:
         for each in self.get("/api/v1/alerts?status=open&limit=500")["alerts"]:
             reason = "technical" if each["category"] == "technical" else "test"
             document = {"epoch": each["epoch"], "reason": reason}
-            self.post(f"/api/v1/alerts/{each['id']}/close", document, self.bearer("alex"))
+            for who in ("alex", "camille", "admin"):  # a silent one takes two; one of them may have asked already
+                said = self.post(f"/api/v1/alerts/{each['id']}/close", document, self.bearer(who))
+                if said["outcome"] == "closed":
+                    break
 
 
 class RawStreams:
