@@ -187,6 +187,8 @@ def phrase(language: str, key: str, **words: object) -> str:
 
 def one_line(text: str) -> str:
     """Without control characters: a hostile name makes no second header, line or message."""
+    if text.isprintable():
+        return text.strip()
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
@@ -307,8 +309,11 @@ def shortened(text: str, endings: list[str]) -> str:
 def gsm7(text: str) -> str:
     """The text in the basic GSM 7-bit alphabet (3GPP TS 23.038, table 6.2.1.1): one character each, others without
     their accent, or "?"."""
+    line = one_line(text)
+    if _GSM7.issuperset(line):
+        return line
     made = []
-    for character in one_line(text):
+    for character in line:
         if character in _GSM7:
             made.append(character)
             continue
