@@ -86,23 +86,7 @@ class Storing:
         ledger = latency.opened(message["age"], frame.received_ms, frame.held_ms, now_ms)
         concerned = self._concerned(conn, frame, n, ledger.contact_ms, now_ms)
         newest, alert_id = concerned.newest, concerned.alert_id
-        signal = Signal(
-            org=card.org,
-            device=card.device,
-            b=message["b"],
-            n=n,
-            channel=frame.channel,
-            kind=message["k"],
-            contact_ms=ledger.contact_ms,
-            quality=message["q"],
-            gateway=frame.gateway,
-            received_ms=frame.received_ms,
-            held_ms=frame.held_ms,
-            stored_ms=now_ms,
-            tries=message["try"],
-            frame=frame.raw,
-            alert_id=alert_id,
-        )
+        signal = _signal_of(frame, n, message["k"], ledger.contact_ms, now_ms, alert_id)
         if not signals.add(conn, signal):
             return self._again(conn, frame, now_ms, n)
         word, epoch = "stored", None
@@ -130,23 +114,7 @@ class Storing:
         found = replies.concerned(conn, frame)
         alert_id = None if found is None else found[0].id
         ledger = latency.opened(message["age"], frame.received_ms, frame.held_ms, now_ms)
-        signal = Signal(
-            org=card.org,
-            device=card.device,
-            b=message["b"],
-            n=message["n"],
-            channel=frame.channel,
-            kind=message["r"],
-            contact_ms=ledger.contact_ms,
-            quality=message["q"],
-            gateway=frame.gateway,
-            received_ms=frame.received_ms,
-            held_ms=frame.held_ms,
-            stored_ms=now_ms,
-            tries=message["try"],
-            frame=frame.raw,
-            alert_id=alert_id,
-        )
+        signal = _signal_of(frame, message["n"], message["r"], ledger.contact_ms, now_ms, alert_id)
         ack = acks.of_signal(card.org, card.device, frame.key, frame.signal, "stored", now_ms)
         if not signals.add(conn, signal):
             return "duplicate", alert_id, [ack]
@@ -323,3 +291,25 @@ def _same(kept: bytes, frame: Frame) -> bool:
     """Whether a stored frame and this one are two sendings of one press: the same key signed the same facts."""
     body, kid, _ = signing.split(kept)
     return kid == frame.kid and _facts(codec.decode(body)) == _facts(frame.message)
+
+
+def _signal_of(frame: Frame, n: int, kind: str, contact_ms: int, now_ms: int, alert_id: str | None) -> Signal:
+    """What a frame reports, as it is kept: under `n`, at `now_ms`, with the alert it belongs to."""
+    card, message = frame.card, frame.message
+    return Signal(
+        org=card.org,
+        device=card.device,
+        b=message["b"],
+        n=n,
+        channel=frame.channel,
+        kind=kind,
+        contact_ms=contact_ms,
+        quality=message["q"],
+        gateway=frame.gateway,
+        received_ms=frame.received_ms,
+        held_ms=frame.held_ms,
+        stored_ms=now_ms,
+        tries=message["try"],
+        frame=frame.raw,
+        alert_id=alert_id,
+    )

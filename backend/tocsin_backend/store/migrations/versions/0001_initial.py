@@ -622,4 +622,4 @@ def _refuse_changes(table: str) -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("there is nothing before the first schema")
+    raise RuntimeError("there is nothing before the first schema")
